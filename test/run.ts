@@ -1,0 +1,144 @@
+/**
+ * The test command: `bun test/run.ts [--seed N] [--no-steps] [PATH…]`.
+ *
+ * Three suites: static checks and the simulator (left out by `--no-steps`); the rooms' tests, several files at once in random order; what spans rooms (real processes,
+ * real time), one file after the other in a process of its own, so that timings mean something. `PATH…` runs only the test
+ * files whose path contains one of them.
+ *
+ * Whatever is not a proven pass is a failure: a file that reports no test (it crashed, exited, or did not load) counts as one
+ * failed test. The last line is exactly `N passed, N failed, N skipped`.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { type JunitCase, parseJunit } from "./junit.ts";
+import { hasSimulator, ROOT, runStep, STATIC_STEPS, simulationStep } from "./steps.ts";
+
+/** Enough for a test that waits for real processes; a test that needs more says so itself. */
+const TEST_LIMIT_MS = 30_000;
+const ROOMS_LIMIT_MS = 300_000;
+const SPANNING_LIMIT_MS = 300_000;
+const SHARDS_MAX = 4;
+
+interface Sum {
+  passed: number;
+  failed: string[];
+  skipped: string[];
+}
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+/** Files of tests, in an order that does not depend on the disk. */
+function testFiles(patterns: readonly string[]): readonly string[] {
+  return [...new Bun.Glob("{core,agent,bmc,bench,test}/**/*.test.ts").scanSync({ cwd: ROOT })]
+    .filter((path) => patterns.length === 0 || patterns.some((part) => path.includes(part)))
+    .sort();
+}
+
+/** What spans rooms runs real processes: alone, in a process of its own. */
+function isSpanning(path: string): boolean {
+  return path.startsWith("test/e2e/") || path.startsWith("test/real/");
+}
+
+async function bunTest(
+  files: readonly string[],
+  flags: readonly string[],
+  limitMs: number,
+): Promise<readonly JunitCase[]> {
+  const folder = mkdtempSync(join(tmpdir(), "holdfast-test-"));
+  const report = join(folder, "junit.xml");
+  const child = Bun.spawn(
+    [
+      process.execPath,
+      "test",
+      ...flags,
+      `--timeout=${TEST_LIMIT_MS}`,
+      "--reporter=junit",
+      `--reporter-outfile=${report}`,
+      ...files.map((path) => `./${path}`),
+    ],
+    {
+      cwd: ROOT,
+      stdin: "ignore",
+      stdout: "inherit",
+      stderr: "inherit",
+      timeout: limitMs,
+      killSignal: "SIGKILL",
+    },
+  );
+  const code = await child.exited;
+  let cases: readonly JunitCase[] = [];
+  try {
+    cases = parseJunit(readFileSync(report, "utf8"));
+  } catch {}
+  rmSync(folder, { recursive: true, force: true });
+  const silent = files
+    .filter((file) => !cases.some((one) => one.file === file))
+    .map(
+      (file): JunitCase => ({
+        file,
+        name: child.signalCode === null ? "(reported no test)" : `(not done in ${limitMs} ms)`,
+        outcome: "failed",
+      }),
+    );
+  const all = [...cases, ...silent];
+  if (code !== 0 && !all.some((one) => one.outcome === "failed")) {
+    return [...all, { file: files.join(" "), name: `(exit code ${code})`, outcome: "failed" }];
+  }
+  return all;
+}
+
+function add(sum: Sum, cases: readonly JunitCase[]): void {
+  for (const one of cases) {
+    if (one.outcome === "passed") sum.passed++;
+    else if (one.outcome === "failed") sum.failed.push(`${one.file}: ${one.name}`);
+    else sum.skipped.push(`${one.file}: ${one.name}`);
+  }
+}
+
+async function runSteps(sum: Sum, seed: number): Promise<void> {
+  const steps = hasSimulator() ? [...STATIC_STEPS, simulationStep(seed)] : STATIC_STEPS;
+  for (const step of steps) {
+    const outcome = await runStep(step);
+    say(`(${outcome.isPassed ? "pass" : "fail"}) ${step.name} [${outcome.ms} ms]`);
+    if (outcome.isPassed) sum.passed++;
+    else {
+      sum.failed.push(step.name);
+      say(outcome.output);
+    }
+  }
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    options: { seed: { type: "string" }, "no-steps": { type: "boolean", default: false } },
+    allowPositionals: true,
+  });
+  const seed = Number(values.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]);
+  if (!Number.isSafeInteger(seed) || seed < 0) throw new Error(`--seed ${values.seed}: no number`);
+  say(`seed ${seed}; the same order again: bun test/run.ts --seed ${seed}`);
+  const sum: Sum = { passed: 0, failed: [], skipped: [] };
+  const files = testFiles(positionals);
+  if (positionals.length === 0 && !values["no-steps"]) await runSteps(sum, seed);
+
+  const rooms = files.filter((path) => !isSpanning(path));
+  if (rooms.length > 0) {
+    // Two at least: only a worker process notices a test file that ends the process.
+    const shards = Math.max(2, Math.min(SHARDS_MAX, navigator.hardwareConcurrency));
+    const flags = [`--parallel=${shards}`, "--isolate", "--randomize", `--seed=${seed}`];
+    add(sum, await bunTest(rooms, flags, ROOMS_LIMIT_MS));
+  }
+  for (const file of files.filter(isSpanning)) {
+    add(sum, await bunTest([file], ["--isolate", "--no-orphans"], SPANNING_LIMIT_MS));
+  }
+
+  for (const name of sum.skipped) say(`skipped: ${name}`);
+  for (const name of sum.failed) say(`failed: ${name}`);
+  say(`${sum.passed} passed, ${sum.failed.length} failed, ${sum.skipped.length} skipped`);
+  return sum.failed.length === 0 && sum.passed > 0 ? 0 : 1;
+}
+
+process.exit(await main());
