@@ -30,8 +30,7 @@ for (const step of steps) {
     process.stdout.write(`\n${outcome.output}\nthe same again: ${step.argv.join(" ")}\n`);
     process.exit(1);
   }
-  const closing = step.name === "tests" ? outcome.output.trimEnd().split("\n").at(-1) : undefined;
-  if (closing !== undefined) process.stdout.write(`               ${closing}\n`);
+  if (step.name === "tests") process.stdout.write(`               ${outcome.lastLine}\n`);
 }
 const totalS = (Bun.nanoseconds() - startNs) / 1e9;
 process.stdout.write(`ok   ${totalS.toFixed(1).padStart(6)} s  everything\n`);

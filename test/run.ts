@@ -1,9 +1,9 @@
 /**
  * The test command: `bun test/run.ts [--seed N] [--no-steps] [PATH…]`.
  *
- * Three suites: static checks and the simulator (left out by `--no-steps`); the rooms' tests, several files at once in random order; what spans rooms (real processes,
- * real time), one file after the other in a process of its own, so that timings mean something. `PATH…` runs only the test
- * files whose path contains one of them.
+ * Three suites: static checks and the simulator (left out by `--no-steps`); the rooms' tests, several files at once in
+ * random order; what spans rooms (`test/e2e`, `test/real`: real processes, real time), one file after the other in a
+ * process of its own, so that timings mean something. `PATH…` runs only the test files whose path contains one of them.
  *
  * Whatever is not a proven pass is a failure: a file that reports no test (it crashed, exited, or did not load) counts as one
  * failed test. The last line is exactly `N passed, N failed, N skipped`.

@@ -42,8 +42,9 @@ export function simulationStep(seed: number): CheckStep {
 export interface StepOutcome {
   readonly isPassed: boolean;
   readonly ms: number;
-  /** What it wrote, and why it ended if not by itself. */
+  /** What it wrote, errors last, and why it ended if not by itself. */
   readonly output: string;
+  readonly lastLine: string;
 }
 
 export async function runStep(step: CheckStep): Promise<StepOutcome> {
@@ -63,7 +64,12 @@ export async function runStep(step: CheckStep): Promise<StepOutcome> {
   ]);
   const ms = Math.round((Bun.nanoseconds() - startNs) / 1e6);
   const ended = child.signalCode === null ? "" : `killed after ${step.limitMs} ms\n`;
-  return { isPassed: code === 0, ms, output: `${stdout}${stderr}${ended}` };
+  return {
+    isPassed: code === 0,
+    ms,
+    output: `${stdout}${stderr}${ended}`,
+    lastLine: stdout.trimEnd().split("\n").at(-1) ?? "",
+  };
 }
 
 export function hasSimulator(): boolean {

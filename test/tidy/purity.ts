@@ -1,0 +1,58 @@
+/**
+ * What decides reads no clock, randomness, network, file or process: told from the text of the rooms' roots.
+ *
+ * The linters guard the same globs; they cannot see `Math.random` as a property, `async`, or a suppression comment. So this
+ * check reads the words, and it counts a linter's suppression of these rules as a breach.
+ */
+import { codeOf, importsOf, type Source } from "./sources.ts";
+
+/** Rooms whose root decides. `agent/runtime` and `agent/net` are the seam itself. */
+export const PURE: RegExp =
+  /^(?:agent\/(?:membership|job|checkpoint|callhome|discovery|scale|proxy)\/[^/]+|core\/[^/]+|bmc\/(?:ipmi|serial)\/.+)\.ts$/;
+
+/** Files at a pure place that are not pure, each with its reason. */
+export const EXCEPTIONS: Readonly<Record<string, string>> = {
+  "core/build-core.ts": "builds the kernels by spawning asc; only build.ts imports it",
+};
+
+const BANNED: readonly (readonly [RegExp, string])[] = [
+  [/(?<![.\w$])Date\b/, "Date: take now as an argument"],
+  [/\bMath\s*\.\s*random\b/, "Math.random: take a Prng"],
+  [/(?<![.\w$])performance\b(?!\s*:)/, "performance: take now as an argument"],
+  [/(?<![.\w$])(?:setTimeout|setInterval|setImmediate|queueMicrotask)\b/, "timers: emit an effect"],
+  [/(?<![.\w$])(?:fetch|WebSocket|XMLHttpRequest)\s*[(.]/, "network: emit an effect"],
+  [/(?<![.\w$])crypto\s*\./, "crypto: take a Prng or a digest"],
+  [/(?<![.\w$])Bun\s*\./, "Bun: belongs in io/"],
+  // The linter knows scopes; here a variable of that name is told from the global by what is asked of it.
+  [
+    /(?<![.\w$])process\s*\.\s*(?:argv|cwd|env|exit|hrtime|memoryUsage|nextTick|std\w+|uptime)\b/,
+    "process: belongs in io/",
+  ],
+  [/(?<![.\w$])console\s*\./, "console: emit a log effect"],
+  [/(?<![.\w$])(?:async|await)\b(?!\s*[:?,})])/, "async: decisions are synchronous"],
+  [/(?<![.\w$])Promise\b/, "Promise: decisions are synchronous"],
+  [/(?<![.\w$])(?:globalThis|eval)\b/, "globalThis: what is used is said by name"],
+];
+
+const SUPPRESSION =
+  /(?:biome-ignore|oxlint-disable|eslint-disable)\S*.*(?:noRestricted|no-restricted)/;
+
+/** One line per word that does not belong. O(text × words). */
+export function impurities(sources: readonly Source[]): readonly string[] {
+  const found: string[] = [];
+  for (const { path, text } of sources) {
+    if (!PURE.test(path) || /\.(?:test|d)\.ts$/.test(path) || path in EXCEPTIONS) continue;
+    codeOf(text)
+      .split("\n")
+      .forEach((line, index) => {
+        for (const [word, why] of BANNED) {
+          if (word.test(line)) found.push(`${path}:${index + 1}: ${why}`);
+        }
+      });
+    for (const { specifier, line } of importsOf(text)) {
+      if (/^(?:node:|bun(?::|$))/.test(specifier)) found.push(`${path}:${line}: ${specifier}`);
+    }
+    if (SUPPRESSION.test(text)) found.push(`${path}: suppresses the purity rule of a linter`);
+  }
+  return found;
+}
