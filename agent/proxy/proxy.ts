@@ -13,7 +13,13 @@
  * Messages are JSON, one a line, over a Unix socket; the agent is the server. Bulk bytes never go this way.
  * A proxy whose control socket closes ends itself and so do its programs.
  */
-import type { NodeHoldings, RegionFile, Rollback, Selection, Version } from "../checkpoint/checkpoint.ts";
+import type {
+  NodeHoldings,
+  RegionFile,
+  Rollback,
+  Selection,
+  Version,
+} from "../checkpoint/checkpoint.ts";
 import type { Epoch, NodeId } from "../membership/membership.ts";
 
 /** Where the proxy of a node listens for other proxies. */
@@ -87,7 +93,12 @@ export type ProxyToAgent =
   | { readonly kind: "stuck"; readonly epoch: Epoch; readonly rank: number }
   | { readonly kind: "selected"; readonly epoch: Epoch; readonly selection: Selection }
   /** A program has joined through the SDK. */
-  | { readonly kind: "attached"; readonly epoch: Epoch; readonly rank: number; readonly pid: number }
+  | {
+      readonly kind: "attached";
+      readonly epoch: Epoch;
+      readonly rank: number;
+      readonly pid: number;
+    }
   /** A rank is in checkpoint(), channels are drained: copy its regions. */
   | {
       readonly kind: "capture";

@@ -9,7 +9,7 @@
  * libc is named differently with glibc and musl; the first that loads is taken. Numbers of system calls that have no
  * libc wrapper are per architecture.
  */
-import { dlopen, type Pointer, ptr, toArrayBuffer } from "bun:ffi";
+import { dlopen, type FFIFunction, FFIType, type Pointer, ptr, toArrayBuffer } from "bun:ffi";
 
 export interface FfiBuffer {
   readonly u8: Uint8Array<ArrayBuffer>;
@@ -46,16 +46,43 @@ const LIBC_NAMES = [
   "libc.so",
 ] as const;
 
-const SYMBOLS = {
-  syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64_fast" },
+type LibcName =
+  | "syscall"
+  | "getppid"
+  | "kill"
+  | "prctl"
+  | "open"
+  | "close"
+  | "read"
+  | "write"
+  | "mkfifo"
+  | "poll"
+  | "epoll_create1"
+  | "epoll_ctl"
+  | "epoll_wait"
+  | "socket"
+  | "bind"
+  | "listen"
+  | "accept4"
+  | "connect"
+  | "getsockname"
+  | "getsockopt"
+  | "setsockopt"
+  | "recv"
+  | "send"
+  | "sched_getaffinity"
+  | "sched_setaffinity";
+
+const SYMBOLS: Record<LibcName | "__errno_location", FFIFunction> = {
+  syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"], returns: FFIType.i64_fast },
   __errno_location: { args: [], returns: "ptr" },
   getppid: { args: [], returns: "i32" },
   kill: { args: ["i32", "i32"], returns: "i32" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   open: { args: ["ptr", "i32", "i32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
-  read: { args: ["i32", "ptr", "u64"], returns: "i64_fast" },
-  write: { args: ["i32", "ptr", "u64"], returns: "i64_fast" },
+  read: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
+  write: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
   mkfifo: { args: ["ptr", "u32"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   epoll_create1: { args: ["i32"], returns: "i32" },
@@ -69,17 +96,15 @@ const SYMBOLS = {
   getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
-  recv: { args: ["i32", "ptr", "u64", "i32"], returns: "i64_fast" },
-  send: { args: ["i32", "ptr", "u64", "i32"], returns: "i64_fast" },
+  recv: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
+  send: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
   sched_getaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
   sched_setaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
-} as const;
+};
 
 /** What each call takes is what its manual page says; pointers are plain numbers. */
 export type Libc = {
-  readonly [K in Exclude<keyof typeof SYMBOLS, "__errno_location">]: (
-    ...values: readonly number[]
-  ) => number;
+  readonly [K in LibcName]: (...values: readonly number[]) => number;
 };
 
 interface Loaded {
@@ -93,7 +118,7 @@ function load(): Loaded {
     try {
       const { symbols } = dlopen(name, SYMBOLS);
       // Where errno lies never changes within a thread, and a thread has its own instance of this module.
-      const location = symbols.__errno_location() as Pointer;
+      const location = (symbols.__errno_location as () => Pointer)();
       const memory = new DataView(toArrayBuffer(location, 0, 4));
       return {
         calls: symbols as unknown as Libc,
