@@ -12,6 +12,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
+import { buildDataset } from "./agent/cli/demo/build-dataset.ts";
 
 const ROOT = import.meta.dir;
 const DIST = join(ROOT, "dist");
@@ -137,7 +138,7 @@ async function main(): Promise<void> {
   if (existsSync(join(ROOT, "core/assembly/index.ts"))) {
     await perform(
       {
-        name: "core.wasm",
+        name: "dist/core.wasm",
         output: join(DIST, "core.wasm"),
         inputs: ["core/assembly/**/*", "core/abi.ts", "package-lock.json", "build.ts"],
         run: spawnAsc,
@@ -145,6 +146,15 @@ async function main(): Promise<void> {
       values.force,
     );
   }
+  await perform(
+    {
+      name: "dist/digits.bin",
+      output: join(DIST, "digits.bin"),
+      inputs: ["agent/cli/demo/{build-dataset,digits}.ts", "package-lock.json", "build.ts"],
+      run: async (output) => buildDataset(ROOT, output),
+    },
+    values.force,
+  );
   if (values.wasm) return;
   const name = target === null ? "holdfast" : `holdfast-${target}`;
   await perform(
@@ -153,7 +163,7 @@ async function main(): Promise<void> {
       output: join(DIST, name),
       inputs: [
         "{core,agent,bmc}/**/*",
-        "dist/*.wasm",
+        "dist/*.{wasm,bin}",
         "package.json",
         "package-lock.json",
         "build.ts",
