@@ -1,0 +1,172 @@
+/**
+ * What is known of a demo at one moment: the fold of its events so far. The view and the summary are drawn from it.
+ */
+import type { NodeRow, Recovery, RunEnd, RunName, TimedEvent, Victim } from "./events.ts";
+
+export interface StoryLine {
+  readonly atMs: number;
+  readonly text: string;
+  readonly isGrave: boolean;
+}
+
+export interface KillMark {
+  readonly node: string;
+  readonly rank: number;
+  readonly step: number;
+  readonly victims: readonly Victim[];
+  readonly isGone: boolean;
+  readonly recovery: Recovery | null;
+}
+
+export interface Story {
+  readonly nowMs: number;
+  readonly seed: number;
+  readonly ranks: number;
+  readonly steps: number;
+  readonly folder: string;
+  readonly run: RunName | null;
+  /** When the present training began. */
+  readonly runSinceMs: number;
+  readonly step: number;
+  /** Index = step − 1. */
+  readonly losses: Readonly<Record<RunName, readonly (number | undefined)[]>>;
+  readonly nodes: readonly NodeRow[];
+  readonly kills: readonly KillMark[];
+  /** The newest `LINES_MAX`. */
+  readonly lines: readonly StoryLine[];
+  readonly ends: Readonly<Partial<Record<RunName, RunEnd>>>;
+  readonly verdict: { readonly exitCode: number; readonly lines: readonly string[] } | null;
+}
+
+const LINES_MAX = 200;
+
+/** Decisions of these phases come with every checkpoint; they are in the table of nodes already. */
+const QUIET_PHASES: ReadonlySet<string> = new Set(["checkpoint", "seal"]);
+
+export const EMPTY_STORY: Story = {
+  nowMs: 0,
+  seed: 0,
+  ranks: 0,
+  steps: 0,
+  folder: "",
+  run: null,
+  runSinceMs: 0,
+  step: 0,
+  losses: { faulted: [], clean: [] },
+  nodes: [],
+  kills: [],
+  lines: [],
+  ends: {},
+  verdict: null,
+};
+
+export const RUN_TITLES: Readonly<Record<RunName, string>> = {
+  faulted: "training with a fault",
+  clean: "the same without a fault",
+};
+
+/** One line for people; null where the event is shown in another way. */
+export function describeEvent(event: TimedEvent): string | null {
+  switch (event.kind) {
+    case "begin": {
+      const spares = event.nodes - event.ranks;
+      const faults = event.faults === 1 ? "one node" : `${event.faults} nodes`;
+      return `seed ${event.seed}: ${event.ranks} working nodes, ${spares} spare, ${event.steps} steps; ${faults} will be killed`;
+    }
+    case "note":
+      return event.text;
+    case "run":
+      return `${RUN_TITLES[event.run]}: job ${event.job}`;
+    case "kill": {
+      const pids = event.victims.map((victim) => `${victim.role} ${victim.pid}`).join(", ");
+      return `SIGKILL to ${event.node} (rank ${event.rank}) after step ${event.step}: ${pids}`;
+    }
+    case "gone":
+      return `${event.node} is dead: ${event.pids.length} processes are no more`;
+    case "recovered": {
+      const { totalMs, fromStep, stepsAgain } = event.recovery;
+      return `every rank computes again after ${Math.round(totalMs)} ms, from step ${fromStep}; ${stepsAgain} steps are computed twice`;
+    }
+    case "run-end":
+      return `${RUN_TITLES[event.end.run]} ended with exit code ${event.end.exitCode} after ${seconds(event.end.ms)}`;
+    case "decision":
+      return QUIET_PHASES.has(event.phase)
+        ? null
+        : `${event.node} epoch ${event.epoch} ${event.phase}: ${event.text}`;
+    case "training":
+      return event.report.event === "begin" && event.report.step > 0
+        ? `rank ${event.report.rank} begins again after step ${event.report.step} (pid ${event.report.pid})`
+        : null;
+    case "verdict":
+    case "nodes":
+      return null;
+    default: {
+      const never: never = event;
+      return never;
+    }
+  }
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+}
+
+function withLoss(story: Story, run: RunName, step: number, loss: number): Story {
+  const losses = story.losses[run].slice();
+  losses[step - 1] = loss;
+  return { ...story, step, losses: { ...story.losses, [run]: losses } };
+}
+
+function withKill(story: Story, node: string, change: Partial<KillMark>): Story {
+  const kills = story.kills.map((kill) => (kill.node === node ? { ...kill, ...change } : kill));
+  return { ...story, kills };
+}
+
+function applied(story: Story, event: TimedEvent): Story {
+  switch (event.kind) {
+    case "begin":
+      return {
+        ...story,
+        seed: event.seed,
+        ranks: event.ranks,
+        steps: event.steps,
+        folder: event.folder,
+      };
+    case "run":
+      return { ...story, run: event.run, runSinceMs: event.atMs, step: 0 };
+    case "nodes":
+      return { ...story, nodes: event.nodes };
+    case "training":
+      return event.report.event === "step"
+        ? withLoss(story, event.run, event.report.step, event.report.loss)
+        : story;
+    case "kill": {
+      const { node, rank, step, victims } = event;
+      const kill: KillMark = { node, rank, step, victims, isGone: false, recovery: null };
+      return { ...story, kills: [...story.kills, kill] };
+    }
+    case "gone":
+      return withKill(story, event.node, { isGone: true });
+    case "recovered":
+      return withKill(story, event.node, { recovery: event.recovery });
+    case "run-end":
+      return { ...story, ends: { ...story.ends, [event.end.run]: event.end } };
+    case "verdict":
+      return { ...story, verdict: { exitCode: event.exitCode, lines: event.lines } };
+    case "note":
+    case "decision":
+      return story;
+    default: {
+      const never: never = event;
+      return never;
+    }
+  }
+}
+
+export function tell(story: Story, event: TimedEvent): Story {
+  const next = { ...applied(story, event), nowMs: Math.max(story.nowMs, event.atMs) };
+  const text = describeEvent(event);
+  if (text === null) return next;
+  const line: StoryLine = { atMs: event.atMs, text, isGrave: event.kind === "kill" };
+  return { ...next, lines: [...story.lines, line].slice(-LINES_MAX) };
+}
