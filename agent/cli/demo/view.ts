@@ -84,9 +84,14 @@ export function describeHoldings(holds: NodeRow["holds"]): string {
     .join("  ");
 }
 
-function nodeTable(nodes: readonly NodeRow[]): readonly Line[] {
-  const head =
-    " node  address       state     epoch  rank  agent    proxy    program  versions held";
+/** Below this the address and the agent's pid make room for the versions. */
+const WIDE = 90;
+
+function nodeTable(nodes: readonly NodeRow[], width: number): readonly Line[] {
+  const isWide = width >= WIDE;
+  const address = (text: string): string => (isWide ? text.padEnd(14) : "");
+  const agent = (text: string): string => (isWide ? text.padEnd(9) : "");
+  const head = ` node  ${address("address")}state     epoch  rank  ${agent("agent")}proxy    program  versions held`;
   const pid = (value: number | null): string => `${value ?? "-"}`.padEnd(9);
   return [
     [span(head, "dim")],
