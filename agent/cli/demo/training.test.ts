@@ -47,20 +47,23 @@ class DoubleJob {
     return {
       rank,
       size: this.#size,
-      protect: async (name, bytes) => {
+      protect: (name, Kind, length) => {
         const mine = this.regions[rank] as Regions;
+        const bytes = length * new Kind(new ArrayBuffer(0), 0, 0).BYTES_PER_ELEMENT;
         const region = mine.get(name) ?? new Uint8Array(bytes);
         expect(region.length).toBe(bytes);
         mine.set(name, region);
-        return region;
+        return new Kind(region.buffer as ArrayBuffer, 0, length);
       },
-      sum: (values) =>
+      share: (_name, Kind, length) => new Kind(new ArrayBuffer(length * 8), 0, length),
+      allReduce: (values) =>
         new Promise((resolve, reject) => {
           this.#waiting.push({ values, rank, wake: { resolve, reject } });
           if (this.#waiting.length === this.#size) this.#sumAll();
         }),
       checkpoint: async () => {
         if (++this.#checkpoints % this.#size === 0) this.versions.push(this.regions.map(copied));
+        return null;
       },
     };
   }

@@ -7,6 +7,7 @@
  * or another, ends with the same bits.
  */
 import { assert } from "../../../core/assert.ts";
+import type { Context, Numbers, NumbersKind } from "../../proxy/sdk/context.ts";
 import { prng } from "../../runtime/prng.ts";
 import type { DigitSets } from "./digits.ts";
 import {
@@ -20,16 +21,14 @@ import {
   update,
 } from "./model.ts";
 
-/** The part of the SDK that the training needs; tests bring their own. */
-export interface TrainingContext {
-  readonly rank: number;
-  readonly size: number;
+/** The part of the SDK that the training needs; a real context fits, and tests bring their own. */
+export interface TrainingContext extends Pick<Context, "rank" | "size" | "share"> {
   /** Memory that checkpoints keep: zero at the very start, the restored bytes after a rollback. */
-  protect(name: string, bytes: number): Promise<ArrayBufferView>;
-  /** Sums over all ranks in place, in the same order for every run. */
-  sum(values: Float32Array): Promise<void>;
+  protect<T extends Numbers>(name: string, kind: NumbersKind<T>, length: number): T;
+  /** Sums over all ranks in place, in the same order at every run. */
+  allReduce(data: Float32Array): void | Promise<void>;
   /** A point at which a checkpoint may be taken; all ranks reach it after the same step. */
-  checkpoint(): Promise<void>;
+  checkpoint(): number | null | Promise<null>;
 }
 
 export interface TrainingOptions {
@@ -68,19 +67,15 @@ interface State {
   readonly parameters: Float32Array;
   readonly velocity: Float32Array;
   /** One number: how many steps are done. */
-  readonly progress: Float64Array;
+  readonly progress: Uint32Array;
 }
 
-async function protectState(context: TrainingContext): Promise<State> {
-  const floats = async (name: string): Promise<Float32Array> => {
-    const memory = await context.protect(name, PARAMETERS * Float32Array.BYTES_PER_ELEMENT);
-    return new Float32Array(memory.buffer as ArrayBuffer, memory.byteOffset, PARAMETERS);
+function protectState(context: TrainingContext): State {
+  return {
+    parameters: context.protect("parameters", Float32Array, PARAMETERS),
+    velocity: context.protect("velocity", Float32Array, PARAMETERS),
+    progress: context.protect("progress", Uint32Array, 1),
   };
-  const parameters = await floats("parameters");
-  const velocity = await floats("velocity");
-  const memory = await context.protect("progress", Float64Array.BYTES_PER_ELEMENT);
-  const progress = new Float64Array(memory.buffer as ArrayBuffer, memory.byteOffset, 1);
-  return { parameters, velocity, progress };
 }
 
 /** The order in which an epoch goes through the training set: the same on every rank. */
@@ -138,7 +133,7 @@ async function testAccuracy(
     to: Math.floor((count * (rank + 1)) / size),
   };
   const correct = Float32Array.of(countCorrect(parameters, test, range, work));
-  await context.sum(correct);
+  await context.allReduce(correct);
   return (correct[0] as number) / count;
 }
 
@@ -149,11 +144,11 @@ export async function trainRank(
   report: (report: TrainingReport) => void,
 ): Promise<void> {
   const { rank, size } = context;
-  const state = await protectState(context);
+  const state = protectState(context);
   const batches = new Batches(digits.train.labels.length, options);
   const work = scratch();
   // The loss travels behind the gradient: one all-reduce a step.
-  const sums = new Float32Array(PARAMETERS + 1);
+  const sums = context.share("sums", Float32Array, PARAMETERS + 1);
   const gradient = sums.subarray(0, PARAMETERS);
   const model = { parameters: state.parameters, gradient };
   const first = state.progress[0] as number;
@@ -165,7 +160,7 @@ export async function trainRank(
   for (let step = first; step < options.steps; step++) {
     sums.fill(0);
     sums[PARAMETERS] = accumulate(model, digits.train, batches.share(step, rank, size), work);
-    await context.sum(sums);
+    await context.allReduce(sums);
     update(state, gradient, 1 / options.batch, ratesAt(step, options.steps));
     state.progress[0] = step + 1;
     if (step === first) report({ event: "computing", rank, step: step + 1 });

@@ -1,0 +1,13 @@
+/**
+ * Files that the build makes and the executable carries (`import path from "…" with { type: "file" }`): the value is a path
+ * that `Bun.file` reads, under `bun` as in the executable.
+ */
+declare module "*.digits" {
+  const path: string;
+  export default path;
+}
+
+declare module "*.bundle" {
+  const path: string;
+  export default path;
+}
