@@ -10,7 +10,14 @@
  *   assign  (lead → members)   placement, proxies, holdings: proxies are relaunched and select; regions are restored
  *   resume  (lead → members)   once all are ready with the same version: the record says so, the programs run
  */
-import type { Holding, Rollback, Selection, Version } from "../checkpoint/checkpoint.ts";
+import type {
+  Holding,
+  NodeHoldings,
+  Rollback,
+  Selection,
+  ShardSource,
+  Version,
+} from "../checkpoint/checkpoint.ts";
 import type { Epoch, NodeId } from "../membership/membership.ts";
 import type { ProxyEndpoint } from "../proxy/proxy.ts";
 
@@ -41,6 +48,15 @@ export type JobState =
 export interface RankExit {
   readonly rank: number;
   readonly code: number;
+  /** For a code other than 0: one line that says what happened. */
+  readonly detail: string;
+}
+
+/** An end under the plan of `epoch`; void once the job has a newer plan. */
+export interface PendingExit {
+  readonly job: string;
+  readonly epoch: Epoch;
+  readonly exit: RankExit;
 }
 
 /** One line of a job's story; what `job explain` prints. */
@@ -77,9 +93,14 @@ export interface JobRecord {
 
 /** A local fault that a member reports: the node lives, part of the job on it does not. */
 export type LocalFault =
-  | { readonly kind: "proxy"; readonly job: string; readonly detail: string }
-  | { readonly kind: "program"; readonly job: string; readonly rank: number; readonly detail: string }
-  | { readonly kind: "damaged"; readonly job: string; readonly rank: number; readonly version: Version };
+  | { readonly kind: "proxy"; readonly job: string; readonly epoch: Epoch; readonly detail: string }
+  | {
+      readonly kind: "program";
+      readonly job: string;
+      readonly epoch: Epoch;
+      readonly rank: number;
+      readonly detail: string;
+    };
 
 export interface RunningRank {
   readonly job: string;
@@ -87,6 +108,7 @@ export interface RunningRank {
   readonly pid: number;
   /** The epoch of the assignment it runs under. */
   readonly epoch: Epoch;
+  readonly proxyPid: number;
 }
 
 export interface NodeLoad {
@@ -95,40 +117,77 @@ export interface NodeLoad {
   readonly loadAverage: number;
 }
 
-/** Messages between agents, about jobs. Every one carries the epoch of the view it belongs to. */
+/** How far a member is with an assignment; sent with every retry so that the lead can tell slow from stuck. */
+export type RecoveryStage = "assigned" | "joined" | "idle" | "selected" | "restoring" | "restored";
+
+export interface ReportMessage {
+  readonly kind: "report";
+  readonly epoch: Epoch;
+  readonly records: readonly JobRecord[];
+  readonly holdings: readonly Holding[];
+  readonly running: readonly RunningRank[];
+  readonly faults: readonly LocalFault[];
+  /** Ends that the lead has not recorded yet. */
+  readonly exits: readonly PendingExit[];
+  /** null: a witness, or the proxy does not start here; such a node gets no rank. */
+  readonly proxy: ProxyEndpoint | null;
+  readonly load: NodeLoad;
+}
+
+export interface AssignMessage {
+  readonly kind: "assign";
+  readonly epoch: Epoch;
+  readonly record: JobRecord;
+  readonly proxies: readonly ProxyEndpoint[];
+  readonly holdings: readonly NodeHoldings[];
+  readonly shardUrls: readonly ShardSource[];
+  readonly nextVersion: Version;
+  /** Whether any version of this job was ever sealed. */
+  readonly everSealed: boolean;
+}
+
+export interface ReadyMessage {
+  readonly kind: "ready";
+  readonly epoch: Epoch;
+  readonly job: string;
+  readonly selection: Selection;
+  /** null: restored and idle. Else why this node cannot; the recovery is tried again under a higher epoch. */
+  readonly failure: string | null;
+}
+
+/**
+ * Messages between agents, about jobs. Links lose what is under way when they close, so whoever waits repeats itself:
+ * a member repeats `report`, `progress` or `ready` until the lead says `settled`, `durable` until the seal comes, `exited` until
+ * the record shows it; the lead repeats `record` and `seal` until they are acknowledged.
+ *
+ * `epoch` is the view's for report, settled, assign, progress, ready, resume, resumed, submit, submitted; it is the
+ * record's (the plan in force) for record, recorded, durable, seal, sealed and exited. What does not match is dropped.
+ */
 export type JobMessage =
+  | ReportMessage
+  | AssignMessage
+  | ReadyMessage
+  | { readonly kind: "settled"; readonly epoch: Epoch }
   | {
-      readonly kind: "report";
-      readonly epoch: Epoch;
-      readonly records: readonly JobRecord[];
-      readonly holdings: readonly Holding[];
-      readonly running: readonly RunningRank[];
-      readonly faults: readonly LocalFault[];
-      readonly proxy: ProxyEndpoint;
-      readonly shardUrl: string;
-      readonly load: NodeLoad;
-    }
-  | { readonly kind: "record"; readonly epoch: Epoch; readonly record: JobRecord }
-  | {
-      readonly kind: "assign";
-      readonly epoch: Epoch;
-      readonly record: JobRecord;
-      readonly proxies: readonly ProxyEndpoint[];
-      readonly holdings: readonly { readonly node: NodeId; readonly holdings: readonly Holding[] }[];
-      readonly shardUrls: readonly { readonly node: NodeId; readonly url: string }[];
-      readonly nextVersion: Version;
-      /** Ranks that start in a new process, wherever they are. */
-      readonly fresh: readonly number[];
-    }
-  | {
-      readonly kind: "ready";
+      readonly kind: "progress";
       readonly epoch: Epoch;
       readonly job: string;
-      readonly selection: Selection;
-      /** null: restored and idle. Else why this node cannot, and the recovery is tried again without it or that version. */
-      readonly failure: string | null;
+      readonly stage: RecoveryStage;
     }
-  | { readonly kind: "resume"; readonly epoch: Epoch; readonly record: JobRecord; readonly version: Version }
+  | {
+      readonly kind: "resume";
+      readonly epoch: Epoch;
+      readonly record: JobRecord;
+      readonly version: Version;
+    }
+  | { readonly kind: "resumed"; readonly epoch: Epoch; readonly job: string }
+  | { readonly kind: "record"; readonly epoch: Epoch; readonly record: JobRecord }
+  | {
+      readonly kind: "recorded";
+      readonly epoch: Epoch;
+      readonly job: string;
+      readonly revision: number;
+    }
   | {
       readonly kind: "durable";
       readonly epoch: Epoch;
@@ -136,9 +195,30 @@ export type JobMessage =
       readonly rank: number;
       readonly version: Version;
     }
-  | { readonly kind: "seal"; readonly epoch: Epoch; readonly job: string; readonly version: Version }
-  | { readonly kind: "exited"; readonly epoch: Epoch; readonly job: string; readonly exit: RankExit }
-  | { readonly kind: "submit"; readonly epoch: Epoch; readonly token: string; readonly request: JobRequest }
+  | {
+      readonly kind: "seal";
+      readonly epoch: Epoch;
+      readonly job: string;
+      readonly version: Version;
+    }
+  | {
+      readonly kind: "sealed";
+      readonly epoch: Epoch;
+      readonly job: string;
+      readonly version: Version;
+    }
+  | {
+      readonly kind: "exited";
+      readonly epoch: Epoch;
+      readonly job: string;
+      readonly exit: RankExit;
+    }
+  | {
+      readonly kind: "submit";
+      readonly epoch: Epoch;
+      readonly token: string;
+      readonly request: JobRequest;
+    }
   | {
       readonly kind: "submitted";
       readonly epoch: Epoch;

@@ -6,8 +6,8 @@
  * named by job and rank; at most one lives on a node. Tokens are chosen by the machine and echoed by the world.
  */
 import type { StoreCommand, StoreEvent } from "../checkpoint/checkpoint.ts";
-import type { MembershipEffect, MembershipEvent } from "../membership/membership-machine.ts";
-import type { Epoch, NodeId } from "../membership/membership.ts";
+import type { Epoch, NodeId, Role } from "../membership/membership.ts";
+import type { MembershipEffect, MembershipEvent } from "../membership/membership-events.ts";
 import type { AgentToProxy, ProxyToAgent } from "../proxy/proxy.ts";
 import type { JobMessage, JobRecord, JobRequest, NodeLoad } from "./job.ts";
 
@@ -67,10 +67,18 @@ export type NodeEffect =
     }
   /** SIGKILL with its process group; answered by `program-exited`. */
   | { readonly kind: "kill-program"; readonly job: string; readonly rank: number }
+  /** SIGSTOP and SIGCONT to its process group: a node without a quorum must not compute on. */
+  | { readonly kind: "pause-program"; readonly job: string; readonly rank: number }
+  | { readonly kind: "continue-program"; readonly job: string; readonly rank: number }
   /** Remove the shared-memory files of these ranks (job over, or the rank moved away). */
   | { readonly kind: "remove-segments"; readonly job: string; readonly rank: number }
   | { readonly kind: "store"; readonly command: StoreCommand }
-  | { readonly kind: "reply"; readonly token: string; readonly job: string | null; readonly refused: string | null }
+  | {
+      readonly kind: "reply";
+      readonly token: string;
+      readonly job: string | null;
+      readonly refused: string | null;
+    }
   /** The decision log: one line that a user can read, with the phase it belongs to for timing. */
   | {
       readonly kind: "decision";
@@ -100,8 +108,7 @@ export type Phase =
 export interface NodeConfig {
   readonly id: NodeId;
   readonly address: string;
-  /** Base of this node's shard routes: `http://127.0.0.1:7400/v1/shards`. */
-  readonly shardUrl: string;
+  readonly role: Role;
   /** Folder for segments and regions, on tmpfs: `<folder>/<job>/rank-<r>/{segment,regions/,mailbox}`. */
   readonly sharedMemoryFolder: string;
   /** A program that does not reach a call within this time after a fault is ended and started anew. */

@@ -1,0 +1,176 @@
+/**
+ * A job that computes on this node: its proxy, and the checkpoints its ranks take.
+ *
+ * Decides what becomes of a capture: copied → the program goes on; durable here and at the partner → the lead is told,
+ * again and again until the version is sealed or a newer one is; failed → the program is told and the version never counts.
+ */
+import type { ShardSource, StoreEvent, Version } from "../checkpoint/checkpoint.ts";
+import type { Epoch, NodeId } from "../membership/membership.ts";
+import type { ProxyToAgent } from "../proxy/proxy.ts";
+import type { EffectSink } from "./effects.ts";
+import type { AssignMessage, JobMessage, JobRecord } from "./job.ts";
+import { type NodeParts, shardUrlOf } from "./parts.ts";
+
+/** Two versions are kept so that a fault while the newest is being sealed still finds one everywhere. */
+const SEALED_KEPT = 2;
+
+type Capture = Extract<ProxyToAgent, { kind: "capture" }>;
+
+export class ActiveJob {
+  readonly job: string;
+  readonly epoch: Epoch;
+  readonly proxy: number;
+  readonly record: JobRecord;
+  readonly #parts: NodeParts;
+  readonly #assign: AssignMessage;
+  readonly #captures = new Map<number, Capture & { told: boolean }>();
+  /** Durable, not yet sealed: newest version a rank. */
+  readonly #durable = new Map<number, Version>();
+  readonly #seals = new Map<number, { readonly version: Version; readonly lead: NodeId }>();
+
+  constructor(parts: NodeParts, assign: AssignMessage, record: JobRecord, proxy: number) {
+    this.#parts = parts;
+    this.#assign = assign;
+    this.job = record.spec.id;
+    this.epoch = record.epoch;
+    this.record = record;
+    this.proxy = proxy;
+  }
+
+  /** The restored state gets its second copy again where the recovery left it with one. */
+  protect(version: Version, ranks: readonly number[], sink: EffectSink): void {
+    if (version === 0) return;
+    for (const rank of ranks) {
+      const partner = this.#partnerOf(rank, sink);
+      if (partner === null) continue;
+      const held = this.#assign.holdings.find((h) => h.node === partner.node)?.holdings ?? [];
+      if (held.some((h) => h.rank === rank && h.version === version && h.sealed)) continue;
+      sink.push({
+        kind: "store",
+        command: {
+          kind: "replicate",
+          token: sink.token(),
+          job: this.job,
+          rank,
+          version,
+          epoch: this.epoch,
+          partner,
+        },
+      });
+    }
+  }
+
+  onCapture(message: Capture, sink: EffectSink): void {
+    const token = sink.token();
+    this.#captures.set(token, { ...message, told: false });
+    sink.push({
+      kind: "store",
+      command: {
+        kind: "capture",
+        token,
+        job: this.job,
+        rank: message.rank,
+        version: message.version,
+        epoch: this.epoch,
+        regions: message.regions,
+        mailbox: message.mailbox,
+        partner: this.#partnerOf(message.rank, sink),
+      },
+    });
+  }
+
+  onSeal(version: Version, lead: NodeId, sink: EffectSink): void {
+    if (this.#parts.shards.sealed(this.job).includes(version)) {
+      this.#acknowledge(version, lead, sink);
+      return;
+    }
+    if ([...this.#seals.values()].some((seal) => seal.version === version)) return;
+    const token = sink.token();
+    this.#seals.set(token, { version, lead });
+    sink.push({
+      kind: "store",
+      command: { kind: "seal", token, job: this.job, version, epoch: this.epoch },
+    });
+  }
+
+  onStore(event: StoreEvent, lead: NodeId, sink: EffectSink): boolean {
+    if (event.kind === "holdings") return false;
+    const capture = this.#captures.get(event.token);
+    if (capture !== undefined) {
+      this.#onCaptureEvent(capture, event, lead, sink);
+      return true;
+    }
+    const seal = this.#seals.get(event.token);
+    if (seal === undefined) return false;
+    this.#seals.delete(event.token);
+    if (event.kind === "done") this.#acknowledge(seal.version, seal.lead, sink);
+    return true;
+  }
+
+  /** What the lead has not answered yet. */
+  repeat(lead: NodeId, sink: EffectSink): void {
+    for (const [rank, version] of this.#durable)
+      sink.send(lead, this.#durableMessage(rank, version));
+  }
+
+  get hasUnsealed(): boolean {
+    return this.#durable.size > 0;
+  }
+
+  #onCaptureEvent(
+    capture: Capture & { told: boolean },
+    event: Exclude<StoreEvent, { kind: "holdings" }>,
+    lead: NodeId,
+    sink: EffectSink,
+  ): void {
+    const { rank, version } = capture;
+    const failure = event.kind === "failed" ? event.detail : null;
+    if (!capture.told) {
+      capture.told = true;
+      sink.push({
+        kind: "tell-proxy",
+        proxy: this.proxy,
+        message: { kind: "captured", epoch: this.epoch, rank, version, failure },
+      });
+    }
+    if (event.kind === "captured") return;
+    this.#captures.delete(event.token);
+    if (failure !== null) {
+      sink.decide("checkpoint", this.job, `version ${version} of rank ${rank} failed: ${failure}`);
+      return;
+    }
+    this.#durable.set(rank, version);
+    sink.send(lead, this.#durableMessage(rank, version));
+  }
+
+  #durableMessage(rank: number, version: Version): JobMessage {
+    return { kind: "durable", epoch: this.epoch, job: this.job, rank, version };
+  }
+
+  #acknowledge(version: Version, lead: NodeId, sink: EffectSink): void {
+    for (const [rank, durable] of this.#durable) {
+      if (durable <= version) this.#durable.delete(rank);
+    }
+    this.#parts.book.noteSealed(this.job, version);
+    sink.send(lead, { kind: "sealed", epoch: this.epoch, job: this.job, version });
+    const keepFrom = this.#parts.shards.sealed(this.job).at(-SEALED_KEPT);
+    if (keepFrom === undefined) return;
+    sink.push({
+      kind: "store",
+      command: {
+        kind: "collect",
+        token: sink.token(),
+        job: this.job,
+        keepFrom,
+        lineage: this.record.lineage,
+      },
+    });
+  }
+
+  /** By the newest record and the view in force: a lost partner is replaced without a rollback. */
+  #partnerOf(rank: number, sink: EffectSink): ShardSource | null {
+    const record = this.#parts.book.get(this.job) ?? this.record;
+    const member = sink.view?.members.find((m) => m.id === record.partners[rank]);
+    return member === undefined ? null : { node: member.id, url: shardUrlOf(member) };
+  }
+}

@@ -1,0 +1,485 @@
+/**
+ * The member's side of jobs: what this node reports, runs and restores.
+ *
+ * Decides when to report and what to repeat, which local processes a newer record makes void, and which local ends are
+ * faults. Where ranks go and when they run again is the lead's to say (`lead.ts`).
+ */
+import type { StoreEvent, Version } from "../checkpoint/checkpoint.ts";
+import type { NodeId } from "../membership/membership.ts";
+import type { ProxyToAgent } from "../proxy/proxy.ts";
+import { ActiveJob } from "./active-job.ts";
+import type { EffectSink } from "./effects.ts";
+import type {
+  AssignMessage,
+  JobMessage,
+  JobRecord,
+  LocalFault,
+  NodeLoad,
+  PendingExit,
+  RunningRank,
+} from "./job.ts";
+import type { NodeEvent } from "./node-events.ts";
+import type { NodeParts } from "./parts.ts";
+import { isOver, ranksOf } from "./records.ts";
+import { Recovery } from "./recovery.ts";
+
+/** Whoever waits for the lead says so again after this. */
+export const REPEAT_MS = 300;
+
+/** A warm proxy that fails to start this often is reported as none, so that the others need not wait for this node. */
+const FAILED_STARTS_MAX = 3;
+
+const FAULTS_MAX = 64;
+
+type ProgramExited = Extract<NodeEvent, { kind: "program-exited" }>;
+type ResumeMessage = Extract<JobMessage, { kind: "resume" }>;
+
+export class JobMember {
+  readonly #parts: NodeParts;
+  readonly #recoveries = new Map<string, Recovery>();
+  readonly #active = new Map<string, ActiveJob>();
+  /** Resumes whose record is being written: token → what to do then. */
+  readonly #resuming = new Map<
+    number,
+    { readonly message: ResumeMessage; readonly recovery: Recovery }
+  >();
+  /** Records on their way to disk: token → who wants to know. */
+  readonly #writing = new Map<
+    number,
+    { readonly record: JobRecord; readonly acknowledgeTo: NodeId | null }
+  >();
+  #exits: PendingExit[] = [];
+  #faults: LocalFault[] = [];
+  #load: NodeLoad = { cores: 1, freeMemoryBytes: 0, loadAverage: 0 };
+  #settled = true;
+  #reported = false;
+  #repeatAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+  }
+
+  get dueMs(): number {
+    return Math.min(this.#repeatAtMs, this.#parts.pool.dueMs);
+  }
+
+  setLoad(load: NodeLoad): void {
+    this.#load = load;
+  }
+
+  lead(sink: EffectSink): NodeId | null {
+    return sink.view?.members[0]?.id ?? null;
+  }
+
+  onView(sink: EffectSink): void {
+    for (const recovery of this.#recoveries.values()) this.#drop(recovery, sink);
+    this.#recoveries.clear();
+    this.#resuming.clear();
+    this.#settled = false;
+    this.#reported = false;
+    this.#ensureWarm(sink);
+    this.#report(sink);
+  }
+
+  onTick(sink: EffectSink): void {
+    if (sink.nowMs >= this.#parts.pool.dueMs) this.#ensureWarm(sink);
+    if (sink.nowMs >= this.#repeatAtMs) this.#repeat(sink);
+  }
+
+  onMessage(from: NodeId, message: JobMessage, sink: EffectSink): void {
+    if (message.kind === "settled") {
+      if (message.epoch === sink.epoch) {
+        this.#settled = true;
+        this.#ensureWarm(sink);
+      }
+    } else if (message.kind === "assign") this.#onAssign(message, sink);
+    else if (message.kind === "resume") this.#onResume(message, sink);
+    else if (message.kind === "record") {
+      this.keep(message.record, from, sink);
+    } else if (message.kind === "seal") {
+      const active = this.#active.get(message.job);
+      if (active?.epoch === message.epoch) active.onSeal(message.version, from, sink);
+    }
+    this.#schedule(sink);
+  }
+
+  onProxySays(proxy: number, message: ProxyToAgent, sink: EffectSink): void {
+    if (message.kind === "listening") {
+      this.#parts.pool.onListening(proxy, message.pid, message.port);
+      if (!this.#reported) this.#report(sink);
+      return;
+    }
+    const recovery = [...this.#recoveries.values()].find((r) => r.proxy === proxy);
+    const active = [...this.#active.values()].find((a) => a.proxy === proxy);
+    const epoch = recovery?.epoch ?? active?.epoch;
+    // A proxy of an older epoch that is still dying has no say.
+    if (epoch === undefined || message.epoch !== epoch) return;
+    if (message.kind === "failed") {
+      sink.wantEpoch(`${this.#parts.config.id}: ${message.reason}`);
+    } else if (recovery !== undefined) {
+      recovery.onProxySays(message, sink);
+      this.#afterRecoveryStep(recovery, sink);
+    } else if (active !== undefined && message.kind === "capture") {
+      active.onCapture(message, sink);
+    }
+    this.#schedule(sink);
+  }
+
+  onProxyExited(proxy: number, detail: string, sink: EffectSink): void {
+    const wasFault = this.#parts.pool.onExited(proxy, sink);
+    const active = [...this.#active.values()].find((a) => a.proxy === proxy);
+    const recovery = [...this.#recoveries.values()].find((r) => r.proxy === proxy);
+    if (active !== undefined) this.#active.delete(active.job);
+    const job = active?.job ?? recovery?.job;
+    const epoch = active?.epoch ?? recovery?.epoch;
+    if (wasFault && job !== undefined && epoch !== undefined) {
+      const text = `proxy of ${job} on ${this.#parts.config.id} ended (${detail})`;
+      this.#fault({ kind: "proxy", job, epoch, detail: text }, sink);
+    }
+    if (this.#settled || this.#parts.pool.endpoint() === null) this.#ensureWarm(sink);
+    if (!this.#reported) this.#report(sink);
+  }
+
+  onProgramStarted(job: string, rank: number, pid: number): void {
+    this.#parts.programs.onStarted(job, rank, pid);
+  }
+
+  onProgramExited(event: ProgramExited, sink: EffectSink): void {
+    const { job, rank, code, detail } = event;
+    const program = this.#parts.programs.onExited(job, rank, sink);
+    if (program === null) return;
+    const recovery = this.#recoveries.get(job);
+    if (recovery !== undefined) {
+      recovery.onProgramEnded(rank);
+      // The proxy may be waiting for a program that is gone: it is told by a new assignment.
+      if (recovery.stage === "assigned" || recovery.stage === "joined") {
+        sink.wantEpoch(
+          `rank ${rank} of ${job} on ${this.#parts.config.id} ended while it was to idle`,
+        );
+      }
+      return;
+    }
+    const active = this.#active.get(job);
+    if (active === undefined || active.epoch !== program.epoch) return;
+    if (code === null) {
+      const text = `rank ${rank} of ${job} on ${this.#parts.config.id} was killed (${detail})`;
+      this.#fault({ kind: "program", job, epoch: active.epoch, rank, detail: text }, sink);
+      return;
+    }
+    this.#exits.push({ job, epoch: active.epoch, exit: { rank, code, detail } });
+    this.#sendExits(sink);
+    this.#schedule(sink);
+  }
+
+  onStore(event: StoreEvent, sink: EffectSink): void {
+    if (event.kind === "holdings") {
+      this.#parts.shards.set(event.job, event.holdings);
+      return;
+    }
+    for (const recovery of this.#recoveries.values()) {
+      if (!recovery.onStore(event, sink)) continue;
+      this.#afterRecoveryStep(recovery, sink);
+      return;
+    }
+    const lead = this.lead(sink);
+    if (lead === null) return;
+    for (const active of this.#active.values()) {
+      if (active.onStore(event, lead, sink)) break;
+    }
+    this.#schedule(sink);
+  }
+
+  /** Keeps a record if it is news, and tells `acknowledgeTo` once it, or a newer one, is on disk. */
+  keep(record: JobRecord, acknowledgeTo: NodeId | null, sink: EffectSink): void {
+    const job = record.spec.id;
+    if (this.#parts.book.adopt(record)) {
+      this.#persist(record, acknowledgeTo, sink);
+      this.#reconcile(record, sink);
+      return;
+    }
+    const isBeingWritten = [...this.#writing.values()].some((w) => w.record.spec.id === job);
+    // Being written still: whoever waits for the word asks again.
+    if (acknowledgeTo !== null && !isBeingWritten) this.#acknowledge(record, acknowledgeTo, sink);
+  }
+
+  onRecordPersisted(token: number, sink: EffectSink): void {
+    const written = this.#writing.get(token);
+    this.#writing.delete(token);
+    if (written !== undefined && written.acknowledgeTo !== null) {
+      this.#acknowledge(written.record, written.acknowledgeTo, sink);
+    }
+    const resuming = this.#resuming.get(token);
+    if (resuming === undefined) return;
+    this.#resuming.delete(token);
+    this.#start(resuming.recovery, resuming.message, sink);
+  }
+
+  /** A node without a quorum: nothing computes or is written until it is back. */
+  onFrozen(sink: EffectSink): void {
+    for (const { job, rank } of this.#parts.programs.all()) {
+      sink.push({ kind: "pause-program", job, rank });
+    }
+  }
+
+  /** The others have gone on without this node: what runs here belongs to an abandoned history. */
+  onExpelled(sink: EffectSink): void {
+    this.#settled = true;
+    this.#resuming.clear();
+    this.#exits = [];
+    this.#faults = [];
+    for (const recovery of this.#recoveries.values()) this.#drop(recovery, sink);
+    for (const active of this.#active.values()) this.#parts.pool.end(active.proxy, sink);
+    this.#recoveries.clear();
+    this.#active.clear();
+    for (const { job, rank } of this.#parts.programs.all()) {
+      this.#parts.programs.remove(job, rank, sink);
+    }
+    this.#repeatAtMs = Number.POSITIVE_INFINITY;
+  }
+
+  onThawed(sink: EffectSink): void {
+    for (const { job, rank } of this.#parts.programs.all()) {
+      sink.push({ kind: "continue-program", job, rank });
+    }
+  }
+
+  running(): readonly RunningRank[] {
+    const running: RunningRank[] = [];
+    for (const active of this.#active.values()) {
+      for (const program of this.#parts.programs.of(active.job)) {
+        if (program.ending) continue;
+        running.push({
+          job: active.job,
+          rank: program.rank,
+          pid: program.pid ?? 0,
+          epoch: active.epoch,
+          proxyPid: this.#parts.pool.pidOf(active.proxy),
+        });
+      }
+    }
+    return running;
+  }
+
+  #persist(record: JobRecord, acknowledgeTo: NodeId | null, sink: EffectSink): number {
+    const token = sink.token();
+    this.#writing.set(token, { record, acknowledgeTo });
+    sink.push({ kind: "persist-record", token, record });
+    return token;
+  }
+
+  #acknowledge(record: JobRecord, to: NodeId, sink: EffectSink): void {
+    const { epoch, revision, spec } = record;
+    sink.send(to, { kind: "recorded", epoch, job: spec.id, revision });
+  }
+
+  #ensureWarm(sink: EffectSink): void {
+    if (this.#parts.config.role === "worker") this.#parts.pool.ensureWarm(sink);
+  }
+
+  #report(sink: EffectSink): void {
+    const lead = this.lead(sink);
+    const { config, pool, book, shards } = this.#parts;
+    if (lead === null) return;
+    this.#repeatAtMs = sink.nowMs + REPEAT_MS;
+    const proxy = pool.endpoint();
+    const mayWait = config.role === "worker" && pool.failedStarts < FAILED_STARTS_MAX;
+    if (proxy === null && mayWait) return;
+    this.#reported = true;
+    sink.send(lead, {
+      kind: "report",
+      epoch: sink.epoch,
+      records: book.all(),
+      holdings: shards.all(),
+      running: this.running(),
+      faults: this.#faults,
+      exits: this.#exits,
+      proxy,
+      load: this.#load,
+    });
+  }
+
+  #repeat(sink: EffectSink): void {
+    const lead = this.lead(sink);
+    this.#repeatAtMs = Number.POSITIVE_INFINITY;
+    if (lead === null) return;
+    for (const recovery of this.#recoveries.values()) this.#tellStage(recovery, sink);
+    if (!this.#settled && this.#recoveries.size === 0) this.#report(sink);
+    for (const active of this.#active.values()) active.repeat(lead, sink);
+    this.#sendExits(sink);
+    this.#schedule(sink);
+  }
+
+  #schedule(sink: EffectSink): void {
+    const waiting =
+      !this.#settled ||
+      this.#recoveries.size > 0 ||
+      this.#exits.length > 0 ||
+      [...this.#active.values()].some((active) => active.hasUnsealed);
+    if (!waiting) this.#repeatAtMs = Number.POSITIVE_INFINITY;
+    else if (this.#repeatAtMs === Number.POSITIVE_INFINITY) {
+      this.#repeatAtMs = sink.nowMs + REPEAT_MS;
+    }
+  }
+
+  #onAssign(message: AssignMessage, sink: EffectSink): void {
+    if (message.epoch !== sink.epoch) return;
+    const job = message.record.spec.id;
+    const known = this.#recoveries.get(job);
+    if (known?.epoch === message.epoch) {
+      this.#tellStage(known, sink);
+      return;
+    }
+    const active = this.#active.get(job);
+    if (active?.epoch === message.epoch) {
+      const lead = this.lead(sink);
+      if (lead !== null) sink.send(lead, { kind: "resumed", epoch: message.epoch, job });
+      return;
+    }
+    this.keep(message.record, null, sink);
+    if (ranksOf(message.record, this.#parts.config.id).length === 0) return;
+    // What an older plan left behind is off the lineage: it must not be taken for the state of the same number.
+    sink.push({
+      kind: "store",
+      command: {
+        kind: "collect",
+        token: sink.token(),
+        job,
+        keepFrom: 0 as Version,
+        lineage: message.record.lineage,
+      },
+    });
+    const recovery = new Recovery(this.#parts, message);
+    this.#recoveries.set(job, recovery);
+    recovery.begin(sink);
+  }
+
+  #afterRecoveryStep(recovery: Recovery, sink: EffectSink): void {
+    if (recovery.isReady) this.#tellStage(recovery, sink);
+    this.#schedule(sink);
+  }
+
+  #tellStage(recovery: Recovery, sink: EffectSink): void {
+    const lead = this.lead(sink);
+    if (lead === null) return;
+    const { epoch, job, selection, failure, stage } = recovery;
+    if (recovery.isReady && selection !== null) {
+      sink.send(lead, { kind: "ready", epoch, job, selection, failure });
+    } else {
+      sink.send(lead, { kind: "progress", epoch, job, stage });
+    }
+  }
+
+  #onResume(message: ResumeMessage, sink: EffectSink): void {
+    if (message.epoch !== sink.epoch) return;
+    const job = message.record.spec.id;
+    const recovery = this.#recoveries.get(job);
+    if (recovery === undefined) {
+      const lead = this.lead(sink);
+      if (this.#active.get(job)?.epoch === message.epoch && lead !== null) {
+        sink.send(lead, { kind: "resumed", epoch: message.epoch, job });
+      }
+      return;
+    }
+    if (!recovery.isReady || [...this.#resuming.values()].some((r) => r.recovery === recovery))
+      return;
+    this.#parts.book.adopt(message.record);
+    const token = this.#persist(message.record, null, sink);
+    this.#resuming.set(token, { message, recovery });
+  }
+
+  #start(recovery: Recovery, message: ResumeMessage, sink: EffectSink): void {
+    const { record, version } = message;
+    const { config, programs } = this.#parts;
+    const { job } = recovery;
+    if (recovery.proxy === null || this.#recoveries.get(job) !== recovery) return;
+    this.#recoveries.delete(job);
+    this.#faults = this.#faults.filter((fault) => fault.job !== job);
+    this.#exits = this.#exits.filter((exit) => exit.job !== job);
+    const active = new ActiveJob(this.#parts, recovery.assign, record, recovery.proxy);
+    this.#active.set(job, active);
+    sink.push({
+      kind: "tell-proxy",
+      proxy: recovery.proxy,
+      message: {
+        kind: "resume",
+        epoch: record.epoch,
+        version,
+        mailboxes: recovery.localRanks.map((rank) => ({ rank, path: recovery.mailboxOf(rank) })),
+      },
+    });
+    for (const rank of recovery.localRanks) {
+      const program = programs.get(job, rank);
+      if (recovery.fresh.has(rank) || program === undefined) programs.start(record, rank, sink);
+      else program.epoch = record.epoch;
+    }
+    sink.decide("resume", job, `${config.id}: ranks ${recovery.localRanks.join(", ")} go on`);
+    active.protect(version, recovery.localRanks, sink);
+    sink.push({
+      kind: "store",
+      command: {
+        kind: "collect",
+        token: sink.token(),
+        job,
+        keepFrom: 0 as Version,
+        lineage: record.lineage,
+      },
+    });
+    const lead = this.lead(sink);
+    if (lead !== null) sink.send(lead, { kind: "resumed", epoch: record.epoch, job });
+    this.#schedule(sink);
+  }
+
+  /** Ends what runs here under an older plan than the record's. */
+  #reconcile(record: JobRecord, sink: EffectSink): void {
+    const job = record.spec.id;
+    const { config, programs, pool } = this.#parts;
+    const active = this.#active.get(job);
+    const over = isOver(record);
+    if (active !== undefined && (over || active.epoch < record.epoch)) {
+      this.#active.delete(job);
+      pool.end(active.proxy, sink);
+    }
+    const recovery = this.#recoveries.get(job);
+    if (recovery !== undefined && (over || recovery.epoch < record.epoch)) {
+      this.#drop(recovery, sink);
+      this.#recoveries.delete(job);
+    }
+    for (const program of programs.of(job)) {
+      if (over || record.placement[program.rank] !== config.id)
+        programs.remove(job, program.rank, sink);
+    }
+    this.#exits = this.#exits.filter(
+      (e) => e.job !== job || (!over && !record.exits.some((x) => x.rank === e.exit.rank)),
+    );
+    if (over && record.exitCode === 0) {
+      sink.push({
+        kind: "store",
+        command: { kind: "collect", token: sink.token(), job, keepFrom: null, lineage: [] },
+      });
+    }
+  }
+
+  #drop(recovery: Recovery, sink: EffectSink): void {
+    if (recovery.proxy !== null) this.#parts.pool.end(recovery.proxy, sink);
+    // What must start anew must not be taken for a survivor by the next recovery.
+    for (const rank of recovery.fresh) {
+      if (this.#parts.programs.isAlive(recovery.job, rank)) {
+        this.#parts.programs.end(recovery.job, rank, sink);
+      }
+    }
+  }
+
+  #fault(fault: LocalFault, sink: EffectSink): void {
+    this.#faults = [...this.#faults, fault].slice(-FAULTS_MAX);
+    sink.decide("fault", fault.job, fault.detail);
+    sink.wantEpoch(fault.detail);
+  }
+
+  #sendExits(sink: EffectSink): void {
+    const lead = this.lead(sink);
+    if (lead === null) return;
+    for (const { job, epoch, exit } of this.#exits) {
+      sink.send(lead, { kind: "exited", epoch, job, exit });
+    }
+  }
+}

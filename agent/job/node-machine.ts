@@ -1,0 +1,220 @@
+/**
+ * What one agent decides: membership and jobs composed into one synchronous machine.
+ *
+ * `step(event, nowMs) → effects` is all there is: the agent's shell and the simulator drive this very class. It reads no
+ * clock, no randomness and nothing of the world. Messages to the own node are handled within the step.
+ */
+import { unreachable } from "../../core/assert.ts";
+import type { Holding, Version } from "../checkpoint/checkpoint.ts";
+import type { NodeId, View } from "../membership/membership.ts";
+import type { MembershipEffect, MembershipEvent } from "../membership/membership-events.ts";
+import type { Membership } from "../membership/membership-machine.ts";
+import { EffectSink } from "./effects.ts";
+import type { JobMessage, JobRecord, RunningRank } from "./job.ts";
+import { JobLead } from "./lead.ts";
+import { JobMember } from "./member.ts";
+import type { NodeConfig, NodeEffect, NodeEvent } from "./node-events.ts";
+import { LocalShards, type NodeParts } from "./parts.ts";
+import type { CandidateOrder } from "./placement.ts";
+import { Programs } from "./programs.ts";
+import { ProxyPool } from "./proxy-pool.ts";
+import { RecordBook } from "./records.ts";
+import { Requests } from "./requests.ts";
+
+/** Messages of a view that has not reached this node yet; the newest are kept. */
+const EARLY_MESSAGES_MAX = 256;
+
+export interface NodeMachineOptions {
+  readonly config: NodeConfig;
+  readonly membership: Membership;
+  readonly savedRecords: readonly JobRecord[];
+  readonly holdings: readonly Holding[];
+  /** `orderByCore(createCore())`, or the simulator's. */
+  readonly order: CandidateOrder;
+}
+
+export class NodeMachine {
+  readonly #config: NodeConfig;
+  readonly #membership: Membership;
+  readonly #parts: NodeParts;
+  readonly #sink: EffectSink;
+  readonly #member: JobMember;
+  readonly #lead: JobLead;
+  readonly #requests = new Requests();
+  #early: { readonly from: NodeId; readonly message: JobMessage }[] = [];
+
+  constructor(options: NodeMachineOptions) {
+    this.#config = options.config;
+    this.#membership = options.membership;
+    this.#parts = {
+      config: options.config,
+      book: new RecordBook(options.savedRecords),
+      pool: new ProxyPool(options.config.id, options.config.address),
+      programs: new Programs(options.config),
+      shards: new LocalShards(options.holdings),
+    };
+    this.#sink = new EffectSink(options.config);
+    this.#member = new JobMember(this.#parts);
+    this.#lead = new JobLead(this.#parts, this.#member, options.order);
+  }
+
+  step(event: NodeEvent, nowMs: number): readonly NodeEffect[] {
+    const sink = this.#sink;
+    sink.nowMs = nowMs;
+    this.#handle(event);
+    this.#settle();
+    return sink.takeEffects();
+  }
+
+  dueMs(): number {
+    return Math.min(
+      this.#membership.dueMs(),
+      this.#member.dueMs,
+      this.#lead.dueMs,
+      this.#requests.dueMs,
+    );
+  }
+
+  view(): View | null {
+    return this.#sink.view;
+  }
+
+  frozen(): string | null {
+    return this.#membership.frozen();
+  }
+
+  lead(): NodeId | null {
+    return this.#sink.view?.members[0]?.id ?? null;
+  }
+
+  membership(): Membership {
+    return this.#membership;
+  }
+
+  records(): readonly JobRecord[] {
+    return this.#parts.book.all();
+  }
+
+  running(): readonly RunningRank[] {
+    return this.#member.running();
+  }
+
+  holdings(): readonly Holding[] {
+    return this.#parts.shards.all();
+  }
+
+  sealedVersions(job: string): readonly Version[] {
+    return this.#parts.shards.sealed(job);
+  }
+
+  #handle(event: NodeEvent): void {
+    const sink = this.#sink;
+    switch (event.kind) {
+      case "membership":
+        this.#stepMembership(event.event);
+        break;
+      case "job-message":
+        this.#onJobMessage(event.from, event.message);
+        break;
+      case "tick":
+        if (sink.nowMs >= this.#membership.dueMs()) this.#stepMembership({ kind: "tick" });
+        this.#member.onTick(sink);
+        this.#lead.onTick(sink);
+        this.#requests.onTick(this.frozen(), sink);
+        break;
+      case "record-persisted":
+        this.#member.onRecordPersisted(event.token, sink);
+        break;
+      case "proxy-says":
+        this.#member.onProxySays(event.proxy, event.message, sink);
+        break;
+      case "proxy-exited":
+        this.#member.onProxyExited(event.proxy, event.detail, sink);
+        break;
+      case "program-started":
+        this.#member.onProgramStarted(event.job, event.rank, event.pid);
+        break;
+      case "program-exited":
+        this.#member.onProgramExited(event, sink);
+        break;
+      case "store":
+        this.#member.onStore(event.event, sink);
+        break;
+      case "load":
+        this.#member.setLoad(event.load);
+        break;
+      case "request":
+        this.#requests.ask(event.token, event.request, this.frozen(), sink);
+        break;
+      default:
+        unreachable(event, "event of a node");
+    }
+  }
+
+  /** Until nothing more follows within this step. Bounded: a looped message never asks the same of the node again. */
+  #settle(): void {
+    const sink = this.#sink;
+    for (;;) {
+      const looped = sink.takeLooped();
+      const wanted = sink.takeWantedEpochs();
+      if (looped.length === 0 && wanted.length === 0) return;
+      for (const message of looped) this.#onJobMessage(this.#config.id, message);
+      for (const reason of wanted) this.#stepMembership({ kind: "want-epoch", reason });
+    }
+  }
+
+  #stepMembership(event: MembershipEvent): void {
+    for (const effect of this.#membership.step(event, this.#sink.nowMs)) this.#onMembership(effect);
+  }
+
+  #onMembership(effect: MembershipEffect): void {
+    const sink = this.#sink;
+    if (effect.kind === "view") {
+      this.#onView(effect.view);
+    } else if (effect.kind === "frozen") {
+      sink.decide("frozen", null, effect.reason);
+      this.#member.onFrozen(sink);
+    } else if (effect.kind === "thawed") {
+      sink.decide("frozen", null, "a quorum is back");
+      this.#member.onThawed(sink);
+    } else if (effect.kind === "standing") {
+      if (effect.standing !== "alive") {
+        sink.decide("suspect", null, `${effect.member.id} ${effect.standing}: ${effect.reason}`);
+      }
+    }
+    sink.push({ kind: "membership", effect });
+  }
+
+  #onView(view: View): void {
+    const sink = this.#sink;
+    sink.setView(view);
+    const members = view.members.map((member) => member.id).join(", ");
+    sink.decide("view", null, `epoch ${view.epoch}: ${members} (${view.reason})`);
+    if (!view.members.some((member) => member.id === this.#config.id)) {
+      this.#member.onExpelled(sink);
+      return;
+    }
+    this.#lead.onView(view, sink);
+    this.#member.onView(sink);
+    const early = this.#early;
+    this.#early = [];
+    for (const { from, message } of early) this.#onJobMessage(from, message);
+  }
+
+  #onJobMessage(from: NodeId, message: JobMessage): void {
+    const sink = this.#sink;
+    const view = sink.view;
+    if (message.epoch > sink.epoch) {
+      this.#early = [...this.#early, { from, message }].slice(-EARLY_MESSAGES_MAX);
+      return;
+    }
+    // Whoever is not in the view has no say, however it came to talk to us.
+    if (view === null || !view.members.some((member) => member.id === from)) return;
+    if (message.kind === "submitted") {
+      this.#requests.onSubmitted(message.token, message.refused, sink);
+      return;
+    }
+    this.#lead.onMessage(from, message, sink);
+    this.#member.onMessage(from, message, sink);
+  }
+}

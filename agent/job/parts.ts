@@ -1,0 +1,73 @@
+/** What the parts of a node's job code share: one of each a node, made by `NodeMachine`. */
+import type { Holding, Version } from "../checkpoint/checkpoint.ts";
+import type { Member } from "../membership/membership.ts";
+import type { NodeConfig } from "./node-events.ts";
+import type { Programs } from "./programs.ts";
+import type { ProxyPool } from "./proxy-pool.ts";
+import type { RecordBook } from "./records.ts";
+
+export interface NodeParts {
+  readonly config: NodeConfig;
+  readonly book: RecordBook;
+  readonly pool: ProxyPool;
+  readonly programs: Programs;
+  readonly shards: LocalShards;
+}
+
+/** What the node's own store holds, as its last event said. */
+export class LocalShards {
+  readonly #byJob = new Map<string, readonly Holding[]>();
+
+  constructor(holdings: readonly Holding[]) {
+    for (const job of new Set(holdings.map((h) => h.job))) {
+      this.set(
+        job,
+        holdings.filter((h) => h.job === job),
+      );
+    }
+  }
+
+  set(job: string, holdings: readonly Holding[]): void {
+    if (holdings.length === 0) this.#byJob.delete(job);
+    else this.#byJob.set(job, holdings);
+  }
+
+  of(job: string): readonly Holding[] {
+    return this.#byJob.get(job) ?? [];
+  }
+
+  all(): readonly Holding[] {
+    return [...this.#byJob.values()].flat();
+  }
+
+  has(job: string, rank: number, version: Version): boolean {
+    return holdsChain(this.of(job), rank, version);
+  }
+
+  /** Sealed versions of a job on this node, oldest first. */
+  sealed(job: string): readonly Version[] {
+    const versions = new Set<Version>();
+    for (const h of this.of(job)) if (h.sealed) versions.add(h.version);
+    return [...versions].sort((a, b) => a - b);
+  }
+}
+
+/** Whether a version of a rank and every parent it is a delta against are there. O(chain × holdings). */
+export function holdsChain(holdings: readonly Holding[], rank: number, version: Version): boolean {
+  let wanted: Version | null = version;
+  while (wanted !== null) {
+    const step: Version = wanted;
+    const shard = holdings.find((h) => h.rank === rank && h.version === step);
+    if (shard === undefined) return false;
+    // A parent is always older, so the walk ends.
+    if (shard.parent !== null && shard.parent >= step) return false;
+    wanted = shard.parent;
+  }
+  return true;
+}
+
+/** Every agent serves its shards under this path of its own address. */
+export function shardUrlOf(member: Member): string {
+  const host = member.address.includes(":") ? `[${member.address}]` : member.address;
+  return `http://${host}:${member.port}/v1/shards`;
+}

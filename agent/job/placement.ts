@@ -1,0 +1,100 @@
+/**
+ * Where the ranks of a job run, and who keeps the copies of their shards.
+ *
+ * Decides from one snapshot (the reports of a view). A survivor stays where it is: its program lives there and its shards
+ * are there. A lost rank goes to the best candidate by the core's `rank`. One rank a node: nodes are bare metal,
+ * and a node that runs another job's rank is not a candidate.
+ */
+import { CANDIDATES_MAX, CHOICES_MAX } from "../../core/abi.ts";
+import type { Core } from "../../core/core.ts";
+import type { NodeId } from "../membership/membership.ts";
+import type { NodeLoad } from "./job.ts";
+
+export interface Candidate {
+  readonly node: NodeId;
+  readonly load: NodeLoad;
+  /** How many of the ranks looked for have their newest shards here already. */
+  readonly holdsShards: number;
+}
+
+export interface Placement {
+  readonly placement: readonly NodeId[];
+  readonly partners: readonly (NodeId | null)[];
+}
+
+/** Orders candidates best first; ties by node order, so every node would choose the same. */
+export type CandidateOrder = (candidates: readonly Candidate[]) => readonly Candidate[];
+
+/**
+ * `previous` may be empty (first start). Returns the ranks that found no node instead when there are too few.
+ * O(ranks + candidates).
+ */
+export function place(
+  rankCount: number,
+  previous: readonly NodeId[],
+  available: ReadonlySet<NodeId>,
+  candidates: readonly Candidate[],
+  order: CandidateOrder,
+): Placement | { readonly missing: readonly number[] } {
+  const placement: (NodeId | null)[] = [];
+  const lost: number[] = [];
+  for (let rank = 0; rank < rankCount; rank++) {
+    const node = previous[rank];
+    if (node !== undefined && available.has(node)) placement.push(node);
+    else {
+      placement.push(null);
+      lost.push(rank);
+    }
+  }
+  const free = order(candidates.filter((c) => !placement.includes(c.node)));
+  if (free.length < lost.length) return { missing: lost.slice(free.length) };
+  lost.forEach((rank, index) => {
+    placement[rank] = (free[index] as Candidate).node;
+  });
+  const nodes = placement as NodeId[];
+  const spare = free[lost.length]?.node ?? null;
+  return { placement: nodes, partners: partnersOf(nodes, spare) };
+}
+
+/** The next node of the ring keeps the copy; a job on one node uses a spare, and has no copy where there is none. */
+export function partnersOf(
+  placement: readonly NodeId[],
+  spare: NodeId | null,
+): readonly (NodeId | null)[] {
+  const ring = [...new Set(placement)];
+  return placement.map((node) => {
+    if (ring.length < 2) return spare;
+    return ring[(ring.indexOf(node) + 1) % ring.length] as NodeId;
+  });
+}
+
+/** Shards at hand save a transfer, memory keeps the program alive, load tells who is busy with something else. */
+const WEIGHTS = [4, 2, 1];
+const PRIORS = [0, 0, 0];
+
+/** The order by the core's `rank` kernel: the same that answers discovery. Candidates beyond its table keep their order. */
+export function orderByCore(core: Core): CandidateOrder {
+  return (candidates) => {
+    if (candidates.length < 2) return candidates;
+    const count = Math.min(candidates.length, CANDIDATES_MAX, CHOICES_MAX);
+    const table = core.rankTable();
+    const memoryMax = Math.max(1, ...candidates.map((c) => c.load.freeMemoryBytes));
+    for (let i = 0; i < count; i++) {
+      const { holdsShards, load } = candidates[i] as Candidate;
+      table.metrics[i] = holdsShards;
+      table.metrics[CANDIDATES_MAX + i] = load.freeMemoryBytes / memoryMax;
+      table.metrics[2 * CANDIDATES_MAX + i] = 1 - Math.min(1, load.loadAverage / load.cores);
+      table.agesMs[i] = 0;
+    }
+    const chosen = core.rank({
+      candidateCount: count,
+      weights: WEIGHTS,
+      priors: PRIORS,
+      halfLifeMs: Number.POSITIVE_INFINITY,
+      choiceCount: count,
+    });
+    return [...chosen]
+      .map((index) => candidates[index] as Candidate)
+      .concat(candidates.slice(count));
+  };
+}

@@ -1,0 +1,153 @@
+/**
+ * What the lead does with each job once every member of a view has reported: leave it, start or recover it, or declare
+ * it lost.
+ *
+ * Pure: from the merged record and the reports. Does not send, persist or wait. A job is left alone only when each of its
+ * ranks runs, under the record's epoch, on the node where the record says; anything else is a recovery, whatever
+ * the cause was, so that no cause can be forgotten.
+ */
+import type { Version } from "../checkpoint/checkpoint.ts";
+import type { NodeId, View } from "../membership/membership.ts";
+import type { JobRecord, ReportMessage } from "./job.ts";
+import { type Candidate, type CandidateOrder, place } from "./placement.ts";
+import { isOver } from "./records.ts";
+
+export type Reports = ReadonlyMap<NodeId, ReportMessage>;
+
+export type JobPlan =
+  | { readonly kind: "leave" }
+  | {
+      readonly kind: "recover";
+      readonly placement: readonly NodeId[];
+      readonly partners: readonly (NodeId | null)[];
+      readonly why: string;
+    }
+  /** First start, and not enough nodes yet. */
+  | { readonly kind: "wait"; readonly why: string }
+  | { readonly kind: "lost"; readonly verdict: string };
+
+export function planJob(
+  record: JobRecord,
+  view: View,
+  reports: Reports,
+  busy: ReadonlySet<NodeId>,
+  order: CandidateOrder,
+): JobPlan {
+  if (isOver(record)) return { kind: "leave" };
+  const why = whatIsWrong(record, view, reports);
+  if (why === null) return { kind: "leave" };
+  const placed = placeJob(record, reports, busy, order);
+  if (!("missing" in placed)) return { kind: "recover", ...placed, why };
+  const ranks = `rank${placed.missing.length > 1 ? "s" : ""} ${placed.missing.join(", ")}`;
+  if (record.placement.length === 0) {
+    return { kind: "wait", why: `no free node for ${ranks}` };
+  }
+  return {
+    kind: "lost",
+    verdict: `${why}; no spare node is left for ${ranks}. Its sealed states are kept: add nodes, then \`holdfast run --resume ${record.spec.id}\``,
+  };
+}
+
+/** null when every rank runs as the record says, or has ended. */
+export function whatIsWrong(record: JobRecord, view: View, reports: Reports): string | null {
+  if (record.state === "starting") return "first start";
+  const wrong: string[] = [];
+  for (let rank = 0; rank < record.spec.ranks; rank++) {
+    const node = record.placement[rank] as NodeId;
+    if (!view.members.some((member) => member.id === node))
+      wrong.push(`${node} (rank ${rank}) left`);
+    else if (!isWell(record, rank, reports.get(node))) {
+      wrong.push(
+        faultOf(record, rank, reports.get(node)) ?? `rank ${rank} does not run on ${node}`,
+      );
+    }
+  }
+  if (wrong.length > 0) return [...new Set(wrong)].join("; ");
+  return record.state === "running" ? null : "the recovery before did not end";
+}
+
+function isWell(record: JobRecord, rank: number, report: ReportMessage | undefined): boolean {
+  if (record.exits.some((exit) => exit.rank === rank)) return true;
+  return (
+    report?.running.some(
+      (r) => r.job === record.spec.id && r.rank === rank && r.epoch === record.epoch,
+    ) ?? false
+  );
+}
+
+function faultOf(
+  record: JobRecord,
+  rank: number,
+  report: ReportMessage | undefined,
+): string | undefined {
+  return report?.faults.find(
+    (f) => f.job === record.spec.id && (f.kind === "proxy" || f.rank === rank),
+  )?.detail;
+}
+
+function placeJob(
+  record: JobRecord,
+  reports: Reports,
+  busy: ReadonlySet<NodeId>,
+  order: CandidateOrder,
+) {
+  const available = new Set<NodeId>();
+  const candidates: Candidate[] = [];
+  for (const [node, report] of reports) {
+    if (report.proxy === null) continue;
+    available.add(node);
+    if (busy.has(node)) continue;
+    const held = new Set<number>();
+    for (const h of report.holdings) {
+      if (h.job === record.spec.id && h.sealed && h.version >= record.sealed) held.add(h.rank);
+    }
+    candidates.push({ node, load: report.load, holdsShards: held.size });
+  }
+  return place(record.spec.ranks, record.placement, available, candidates, order);
+}
+
+/** The nodes that run ranks of other jobs: not candidates for this one. */
+export function busyNodes(records: readonly JobRecord[], job: string): ReadonlySet<NodeId> {
+  const busy = new Set<NodeId>();
+  for (const record of records) {
+    if (record.spec.id === job || isOver(record)) continue;
+    for (const node of record.placement) busy.add(node);
+  }
+  return busy;
+}
+
+/** One above every version number that anybody in the view has seen: never given twice within one view. */
+export function nextVersion(record: JobRecord, reports: Reports): Version {
+  let newest: number = record.sealed;
+  for (const back of record.lineage) newest = Math.max(newest, back.base);
+  for (const report of reports.values()) {
+    for (const holding of report.holdings) {
+      if (holding.job === record.spec.id) newest = Math.max(newest, holding.version);
+    }
+  }
+  return (newest + 1) as Version;
+}
+
+/** Whether going back to the very start would lose work. */
+export function wasEverSealed(record: JobRecord, reports: Reports): boolean {
+  if (record.sealed > 0) return true;
+  for (const report of reports.values()) {
+    if (report.holdings.some((h) => h.job === record.spec.id && h.sealed)) return true;
+  }
+  return false;
+}
+
+/** Why a request to run cannot be taken now; null when it can. */
+export function refusal(
+  ranks: number,
+  spares: number,
+  freeNodes: number,
+  workerCount: number,
+): string | null {
+  const wanted = ranks + spares;
+  if (wanted <= freeNodes) return null;
+  return (
+    `${ranks} ranks and ${spares} spares need ${wanted} free nodes, there are ${freeNodes} ` +
+    `(${workerCount} worker nodes in the view). Ask for fewer, or add nodes with \`holdfast agent --join\``
+  );
+}
