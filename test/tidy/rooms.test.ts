@@ -45,10 +45,18 @@ describe("the import table", () => {
   });
 
   test("refuses a value where types are allowed, and takes the type", () => {
-    const path = "agent/checkpoint/a.ts";
-    const from = 'from "../membership/membership.ts";\n';
-    expect(arrows(path, `import { x } ${from}`)).toHaveLength(1);
-    expect(arrows(path, `import type {\n  X,\n} ${from}`)).toEqual([]);
+    const table = parseImportTable(
+      "| room | holds | may import |\n|---|---|---|\n| `a/` | x | `b/` (types) |\n| `b/` | y | - |\n",
+    );
+    const complaints = (text: string) => wrongArrows([{ path: "a/a.ts", text }], table);
+    expect(complaints('import { x } from "../b/b.ts";\n')).toHaveLength(1);
+    expect(complaints('import type {\n  X,\n} from "../b/b.ts";\n')).toEqual([]);
+  });
+
+  test("refuses another file where one is named", () => {
+    const from = (name: string) => `import { x } from "../membership/${name}";\n`;
+    expect(arrows("agent/checkpoint/a.ts", from("membership.ts"))).toEqual([]);
+    expect(arrows("agent/checkpoint/a.ts", from("membership-machine.ts"))).toHaveLength(1);
   });
 
   test("refuses io from a room's root, also as a dynamic import", () => {
