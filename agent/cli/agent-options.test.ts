@@ -1,0 +1,55 @@
+/**
+ * Goal: wrong settings are one line that names where; a flag wins over the file.
+ * Method: the pure functions, without an agent.
+ */
+import { describe, expect, test } from "bun:test";
+import { agentOptions, readToml } from "./agent-options.ts";
+import { CliError } from "./cli-error.ts";
+
+function complaint(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof CliError) return error.message;
+    throw error;
+  }
+  throw new Error("nothing was wrong");
+}
+
+describe("the settings of an agent", () => {
+  test("come from the file, and flags win", () => {
+    const text = 'id = "n1"\ndata = "/d"\nport = 7000\njoin = ["10.0.0.2:7400"]\n';
+    const options = agentOptions({ port: 7001, witness: undefined }, { path: "a.toml", text });
+    expect(options).toMatchObject({ id: "n1", data: "/d", port: 7001, join: ["10.0.0.2:7400"] });
+    expect(options).toMatchObject({ address: "127.0.0.1", found: false, witness: false });
+  });
+
+  test("that are no TOML name the line", () => {
+    const line = (text: string) => complaint(() => readToml("a.toml", text));
+    expect(line('id = "n1"\nport = \n')).toStartWith("a.toml:2: ");
+    expect(line('id = "n1"\n\n# x\ndata = /d\n')).toStartWith("a.toml:4: ");
+    expect(line('id = "n1"\nid = "n2"\n')).toStartWith("a.toml:2: ");
+  });
+
+  test("of a wrong kind name the line and the key", () => {
+    const line = (text: string) => complaint(() => agentOptions({}, { path: "a.toml", text }));
+    expect(line('id = "n1"\ndata = "/d"\nport = "x"\n')).toStartWith("a.toml:3: port: ");
+    expect(line('id = "N 1"\ndata = "/d"\n')).toBe(
+      "a.toml:1: id: must be 1 to 32 of a-z, 0-9 and -",
+    );
+    expect(line('id = "n1"\ncolour = 3\ndata = "/d"\n')).toBe(
+      "a.toml:2: colour: is no setting of an agent",
+    );
+    expect(line('id = "n1"\ndata = "/d"\njoin = ["x"]\n')).toContain("must be ADDRESS:PORT");
+  });
+
+  test("that are missing or wrong as flags name the flag", () => {
+    expect(complaint(() => agentOptions({ id: "n1" }, null))).toBe("--data is missing");
+    expect(complaint(() => agentOptions({ id: "n1", data: "/d", port: 70_000 }, null))).toStartWith(
+      "--port: ",
+    );
+    expect(complaint(() => agentOptions({ id: "n1", data: "/d", address: "host" }, null))).toBe(
+      "--address: must be an IP address of this node",
+    );
+  });
+});
