@@ -22,6 +22,7 @@ export interface NodeRow {
   readonly holds: readonly { readonly rank: number; readonly versions: readonly number[] }[];
 }
 
+/** `helper`: another child of the agent, such as the proxy it keeps warm. */
 export type VictimRole = "agent" | "proxy" | "program" | "helper";
 
 export interface Victim {
@@ -29,7 +30,7 @@ export interface Victim {
   readonly pid: number;
   /** Start time of the process, clock ticks since boot: tells it from a later process of the same pid. */
   readonly startTicks: string;
-  /** Proof taken before the kill: its environment or command line named the job, or it was the agent we had started. */
+  /** Proof taken before the kill: it had the job's shared memory mapped, or it was the agent we had started. */
   readonly isTheJobs: boolean;
 }
 

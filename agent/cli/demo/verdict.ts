@@ -34,7 +34,8 @@ function killFlaws(kill: KillOutcome): readonly string[] {
   }
   for (const victim of kill.victims) {
     const name = `${victim.role} ${victim.pid} of ${kill.node}`;
-    if (!victim.isTheJobs) flaws.push(`${name} was not a process of the job`);
+    if (!victim.isTheJobs && victim.role !== "helper")
+      flaws.push(`${name} was not a process of the job`);
     if (!kill.gonePids.includes(victim.pid)) flaws.push(`${name} was still there after SIGKILL`);
   }
   return flaws;

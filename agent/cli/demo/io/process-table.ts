@@ -55,16 +55,27 @@ export function descendantsOf(pid: number): readonly ProcessEntry[] {
   return found;
 }
 
-/** Environment and command line, as one text; empty when it cannot be read. */
-export function traceOf(pid: number): string {
-  const read = (name: string): string => {
-    try {
-      return readFileSync(`/proc/${pid}/${name}`, "latin1");
-    } catch {
-      return "";
-    }
-  };
-  return `${read("cmdline")}\0${read("environ")}`;
+/** Whether a file below a folder of this name is mapped into the process: both programs and proxies map the job's segment. */
+export function mapsFolder(pid: number, name: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/maps`, "latin1").includes(`/${name}/`);
+  } catch {
+    return false;
+  }
+}
+
+/** Pids of processes that were started with `NAME=value` in their environment, here or above them. */
+export function processesMarked(mark: string): readonly number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => {
+      try {
+        return readFileSync(`/proc/${name}/environ`, "latin1").split("\0").includes(mark);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
 }
 
 export function isGone(process: { readonly pid: number; readonly startTicks: string }): boolean {
