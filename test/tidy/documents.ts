@@ -33,19 +33,21 @@ export function deadLinks(
   pages: readonly Source[],
   exists: (path: string) => boolean,
 ): readonly string[] {
-  const dead: string[] = [];
-  for (const { path, text } of pages) {
-    for (const match of prose(text).matchAll(/\]\(([^)\s]+)(?:\s+"[^"]*")?\)/g)) {
-      const link = match[1] as string;
-      if (/^[a-z]+:/i.test(link)) continue;
-      const [file = "", anchor] = link.split("#");
-      const target = file === "" ? path : normalize(join(dirname(path), file));
-      const page = pages.find((one) => one.path === target);
-      if (!exists(target)) dead.push(`${path}: ${link} leads nowhere`);
-      else if (anchor !== undefined && page !== undefined && !anchors(page.text).includes(anchor)) {
-        dead.push(`${path}: ${link} names no heading`);
-      }
-    }
-  }
-  return dead;
+  const problem = (path: string, link: string): string | null => {
+    const [file = "", anchor] = link.split("#");
+    const target = file === "" ? path : normalize(join(dirname(path), file));
+    if (!exists(target)) return "leads nowhere";
+    const page = pages.find((one) => one.path === target);
+    if (anchor === undefined || page === undefined) return null;
+    return anchors(page.text).includes(anchor) ? null : "names no heading";
+  };
+  return pages.flatMap(({ path, text }) =>
+    [...prose(text).matchAll(/\]\(([^)\s]+)(?:\s+"[^"]*")?\)/g)]
+      .map((match) => match[1] as string)
+      .filter((link) => !/^[a-z]+:/i.test(link))
+      .flatMap((link) => {
+        const what = problem(path, link);
+        return what === null ? [] : [`${path}: ${link} ${what}`];
+      }),
+  );
 }

@@ -68,6 +68,8 @@ function notCodeAt(text: string, at: number, before: string): string {
   return "";
 }
 
+const BRACES: Readonly<Record<string, number>> = { "{": 1, "}": -1 };
+
 /**
  * The same text with comments, strings and regular expressions blanked, line by line as before. What stands in the `${}` of
  * a template stays, as that is code. O(length).
@@ -77,19 +79,20 @@ export function codeOf(text: string): string {
   let depth = 0;
   /** Depth of braces outside each template that is open. */
   const templates: number[] = [];
+  const templateAt = (at: number): string => {
+    const isResumed = text[at] === "}" && templates.at(-1) === depth;
+    if (!isResumed && text[at] !== "`") return "";
+    if (isResumed) templates.pop();
+    const part = matchAt(TEMPLATE, text, at);
+    if (part.endsWith("${")) templates.push(depth);
+    return part;
+  };
   while (out.length < text.length) {
     const at = out.length;
+    const skipped = templateAt(at) || notCodeAt(text, at, out.slice(-80));
     const char = text[at] as string;
-    const isResumed = char === "}" && templates.at(-1) === depth;
-    if (isResumed) templates.pop();
-    const isTemplate = char === "`" || isResumed;
-    const skipped = isTemplate ? matchAt(TEMPLATE, text, at) : notCodeAt(text, at, out.slice(-80));
-    if (isTemplate && skipped.endsWith("${")) templates.push(depth);
-    if (skipped === "") {
-      if (char === "{") depth++;
-      if (char === "}") depth--;
-      out += char;
-    } else out += skipped.replace(/[^\n]/g, " ");
+    if (skipped === "") depth += BRACES[char] ?? 0;
+    out += skipped === "" ? char : skipped.replace(/[^\n]/g, " ");
   }
   return out;
 }
