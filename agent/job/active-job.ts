@@ -8,7 +8,7 @@ import type { ShardSource, StoreEvent, Version } from "../checkpoint/checkpoint.
 import type { Epoch, NodeId } from "../membership/membership.ts";
 import type { ProxyToAgent } from "../proxy/proxy.ts";
 import type { EffectSink } from "./effects.ts";
-import type { AssignMessage, JobMessage, JobRecord } from "./job.ts";
+import type { AssignMessage, JobMessage, JobRecord, RunningRank } from "./job.ts";
 import { type NodeParts, shardUrlOf } from "./parts.ts";
 
 /** Two versions are kept so that a fault while the newest is being sealed still finds one everywhere. */
@@ -35,6 +35,16 @@ export class ActiveJob {
     this.epoch = record.epoch;
     this.record = record;
     this.proxy = proxy;
+  }
+
+  running(): readonly RunningRank[] {
+    const { pool, programs } = this.#parts;
+    const { job, epoch } = this;
+    const proxyPid = pool.pidOf(this.proxy);
+    return programs
+      .of(job)
+      .filter((program) => !program.ending)
+      .map(({ rank, pid }) => ({ job, rank, pid: pid ?? 0, epoch, proxyPid }));
   }
 
   /** The restored state gets its second copy again where the recovery left it with one. */

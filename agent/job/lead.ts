@@ -7,47 +7,25 @@
  */
 import type { Selection, Version } from "../checkpoint/checkpoint.ts";
 import type { Epoch, NodeId, View } from "../membership/membership.ts";
-import { majorityOf } from "../membership/membership.ts";
+import { assignMessage, type RecoverPlan, recoveringRecord } from "./assignment.ts";
+import { Broadcasts } from "./broadcasts.ts";
 import type { EffectSink } from "./effects.ts";
-import type {
-  AssignMessage,
-  JobMessage,
-  JobRecord,
-  JobRequest,
-  ReadyMessage,
-  ReportMessage,
-} from "./job.ts";
+import type { AssignMessage, JobMessage, JobRecord, ReadyMessage, ReportMessage } from "./job.ts";
 import type { JobMember } from "./member.ts";
 import { type NodeParts, shardUrlOf } from "./parts.ts";
 import { type CandidateOrder, partnersOf } from "./placement.ts";
-import {
-  busyNodes,
-  type JobPlan,
-  nextVersion,
-  planJob,
-  refusal,
-  wasEverSealed,
-} from "./planning.ts";
-import { isOver, newRecord, revise, withRollback } from "./records.ts";
+import { busyNodes, type JobPlan, nextVersion, planJob, wasEverSealed } from "./planning.ts";
+import { isOver, revise, withRollback } from "./records.ts";
 import { Round } from "./round.ts";
 import { Sealing } from "./sealing.ts";
+import { Submissions } from "./submissions.ts";
 
 const REPEAT_MS = 300;
 
 /** Recoveries in a row that end in a failure of a node; then the job is given up rather than tried for ever. */
 const FAILED_RECOVERIES_MAX = 10;
 
-interface Submission {
-  readonly token: string;
-  readonly from: NodeId;
-  readonly job: string;
-}
-
-interface Broadcast {
-  readonly record: JobRecord;
-  readonly missing: Set<NodeId>;
-  readonly acknowledged: Set<NodeId>;
-}
+type Submit = Extract<JobMessage, { kind: "submit" }>;
 
 export class JobLead {
   readonly #parts: NodeParts;
@@ -59,8 +37,8 @@ export class JobLead {
   readonly #reports = new Map<NodeId, ReportMessage>();
   readonly #rounds = new Map<string, Round>();
   readonly #sealings = new Map<string, Sealing>();
-  readonly #broadcasts = new Map<string, Broadcast>();
-  readonly #submissions = new Map<string, Submission>();
+  readonly #broadcasts: Broadcasts;
+  readonly #submissions: Submissions;
   readonly #failures = new Map<string, number>();
   #viewAtMs = 0;
   #repeatAtMs = Number.POSITIVE_INFINITY;
@@ -69,6 +47,8 @@ export class JobLead {
     this.#parts = parts;
     this.#member = member;
     this.#order = order;
+    this.#broadcasts = new Broadcasts(parts.config.id);
+    this.#submissions = new Submissions(parts.book);
   }
 
   get dueMs(): number {
@@ -89,7 +69,7 @@ export class JobLead {
   }
 
   onMessage(from: NodeId, message: JobMessage, sink: EffectSink): void {
-    if (message.kind === "submit") this.#onSubmit(from, message.token, message.request, sink);
+    if (message.kind === "submit") this.#onSubmit(from, message, sink);
     if (!this.#isLead) return;
     switch (message.kind) {
       case "report":
@@ -107,9 +87,11 @@ export class JobLead {
       case "resumed":
         if (message.epoch === this.#epoch) this.#onResumed(from, message.job, sink);
         break;
-      case "recorded":
-        this.#onRecorded(from, message, sink);
+      case "recorded": {
+        const acknowledged = this.#broadcasts.onRecorded(from, message);
+        if (acknowledged !== null) this.#submissions.onRecorded(message.job, acknowledged, sink);
         break;
+      }
       case "durable": {
         const sealing = this.#sealings.get(message.job);
         if (sealing?.epoch === message.epoch)
@@ -131,9 +113,7 @@ export class JobLead {
     if (!this.#isLead || sink.nowMs < this.#repeatAtMs) return;
     this.#repeatAtMs = sink.nowMs + REPEAT_MS;
     for (const sealing of this.#sealings.values()) sealing.repeat(sink);
-    for (const { record, missing } of this.#broadcasts.values()) {
-      for (const node of missing) sink.send(node, { kind: "record", epoch: record.epoch, record });
-    }
+    this.#broadcasts.repeat(sink);
     this.#checkDeadlines(sink);
   }
 
@@ -193,7 +173,12 @@ export class JobLead {
     const { book } = this.#parts;
     const job = record.spec.id;
     const busy = busyNodes(book.all(), job);
-    const plan = planJob(record, sink.view as View, this.#reports, busy, this.#order);
+    const plan = planJob(record, {
+      view: sink.view as View,
+      reports: this.#reports,
+      busy,
+      order: this.#order,
+    });
     if (plan.kind === "recover") {
       this.#recover(record, plan, sink);
       return;
@@ -215,43 +200,16 @@ export class JobLead {
       this.#sealings.set(job, new Sealing(record, this.#newestSealed(job)));
       if (this.#mendPartners(record, sink)) return;
     }
-    this.#spread(record, sink);
+    this.#broadcasts.spread(record, this.#reports, sink);
   }
 
-  #recover(record: JobRecord, plan: Extract<JobPlan, { kind: "recover" }>, sink: EffectSink): void {
-    const job = record.spec.id;
-    const { placement, partners, why } = plan;
-    const moved = placement
-      .map((node, rank) => (record.placement[rank] === node ? null : `rank ${rank} → ${node}`))
-      .filter((line) => line !== null);
-    const what = `${why}${moved.length > 0 ? `: ${moved.join(", ")}` : ""}`;
-    const next = revise(
-      record,
-      { epoch: this.#epoch, state: "recovering", placement, partners, exits: [] },
-      { atMs: sink.atMs, what },
-    );
-    const reports = [...this.#reports];
-    const assign: AssignMessage = {
-      kind: "assign",
-      epoch: this.#epoch,
-      record: next,
-      proxies: reports.flatMap(([node, { proxy }]) =>
-        proxy !== null && placement.includes(node) ? [proxy] : [],
-      ),
-      holdings: reports.map(([node, { holdings }]) => ({
-        node,
-        holdings: holdings.filter((h) => h.job === job),
-      })),
-      shardUrls: (sink.view?.members ?? []).map((m) => ({ node: m.id, url: shardUrlOf(m) })),
-      nextVersion: nextVersion(record, this.#reports),
-      everSealed: wasEverSealed(record, this.#reports),
-    };
+  #recover(record: JobRecord, plan: RecoverPlan, sink: EffectSink): void {
+    const next = recoveringRecord(record, plan, this.#epoch, sink.atMs);
+    const assign = assignMessage(next, sink.view as View, this.#reports);
     const round = new Round(assign, sink.nowMs);
-    this.#rounds.set(job, round);
-    sink.decide("assign", job, what);
-    for (const member of sink.view?.members ?? []) {
-      if (round.nodes.includes(member.id)) sink.send(member.id, assign);
-    }
+    this.#rounds.set(record.spec.id, round);
+    sink.decide("assign", record.spec.id, next.history.at(-1)?.what ?? plan.why);
+    for (const node of round.nodes) sink.send(node, assign);
     this.#write(next, sink);
   }
 
@@ -406,122 +364,23 @@ export class JobLead {
     return true;
   }
 
-  #onSubmit(from: NodeId, token: string, request: JobRequest, sink: EffectSink): void {
-    const refuse = (refused: string | null) =>
-      sink.send(from, { kind: "submitted", epoch: sink.epoch, token, refused });
+  #onSubmit(from: NodeId, message: Submit, sink: EffectSink): void {
     if (!this.#isLead) {
-      refuse("this node is not the lead of the view any more: ask again");
+      const refused = "this node is not the lead of the view any more: ask again";
+      sink.send(from, { kind: "submitted", epoch: sink.epoch, token: message.token, refused });
       return;
     }
-    if (!this.#planned) return; // The asker repeats itself; by then the reports are in.
-    const { book } = this.#parts;
-    const job = request.kind === "run" ? request.spec.id : request.job;
-    const known = book.get(job);
-    if (request.kind === "run") {
-      if (known !== undefined) {
-        if (!this.#submissions.has(job)) refuse(null);
-        return;
-      }
-      const why = this.#whyNot(request.spec.ranks, request.spec.spares, job, sink);
-      if (why !== null) refuse(why);
-      else {
-        this.#submissions.set(job, { token, from, job });
-        this.#write(newRecord(request.spec, this.#epoch, sink.atMs), sink);
-      }
-      return;
-    }
-    if (known === undefined) refuse(`no job ${job} is known here; \`holdfast job list\` shows all`);
-    else if (request.kind === "cancel") this.#cancel(known, refuse, sink);
-    else this.#restart(known, { token, from, job }, refuse, sink);
-  }
-
-  #cancel(record: JobRecord, refuse: (why: string | null) => void, sink: EffectSink): void {
-    if (!isOver(record)) {
-      const verdict = "cancelled by its user";
-      const change = { epoch: this.#epoch, state: "ended", exitCode: 130, verdict } as const;
+    // The asker repeats itself; by then the reports are in.
+    if (!this.#planned) return;
+    const record = this.#submissions.onSubmit(from, message, this.#reports, sink);
+    if (record === null) return;
+    if (isOver(record)) {
       this.#rounds.delete(record.spec.id);
       this.#sealings.delete(record.spec.id);
-      this.#write(revise(record, change, { atMs: sink.atMs, what: verdict }), sink);
-      sink.decide("end", record.spec.id, verdict);
-      this.#settleIfDone(sink);
+      sink.decide("end", record.spec.id, record.verdict ?? "ended");
     }
-    refuse(null);
-  }
-
-  #restart(
-    record: JobRecord,
-    submission: Submission,
-    refuse: (why: string | null) => void,
-    sink: EffectSink,
-  ): void {
-    const job = record.spec.id;
-    if (!isOver(record)) {
-      if (!this.#submissions.has(job)) refuse(null);
-      return;
-    }
-    if (record.exitCode === 0) {
-      refuse(`${job} has ended well: there is nothing to resume`);
-      return;
-    }
-    const why = this.#whyNot(record.spec.ranks, 0, job, sink);
-    if (why !== null) {
-      refuse(why);
-      return;
-    }
-    this.#submissions.set(job, submission);
-    this.#write(
-      revise(
-        record,
-        {
-          epoch: this.#epoch,
-          state: "starting",
-          placement: [],
-          partners: [],
-          exits: [],
-          exitCode: null,
-          verdict: null,
-        },
-        { atMs: sink.atMs, what: "resumed by its user from its sealed states" },
-      ),
-      sink,
-    );
-  }
-
-  #whyNot(ranks: number, spares: number, job: string, sink: EffectSink): string | null {
-    const workers = (sink.view?.members ?? []).filter(
-      (member) => (this.#reports.get(member.id)?.proxy ?? null) !== null,
-    );
-    const busy = busyNodes(this.#parts.book.all(), job);
-    const free = workers.filter((member) => !busy.has(member.id)).length;
-    return refusal(ranks, spares, free, workers.length);
-  }
-
-  /** A job is taken once a majority has it on disk; it starts by a new epoch, like everything. */
-  #onRecorded(
-    from: NodeId,
-    message: Extract<JobMessage, { kind: "recorded" }>,
-    sink: EffectSink,
-  ): void {
-    const broadcast = this.#broadcasts.get(message.job);
-    if (broadcast === undefined) return;
-    const { record, missing, acknowledged } = broadcast;
-    if (record.epoch !== message.epoch || record.revision > message.revision) return;
-    missing.delete(from);
-    acknowledged.add(from);
-    const submission = this.#submissions.get(message.job);
-    if (
-      submission !== undefined &&
-      acknowledged.size >= majorityOf(sink.view?.members.length ?? 1)
-    ) {
-      this.#accept(submission, sink);
-    }
-    if (missing.size === 0) this.#broadcasts.delete(message.job);
-  }
-
-  #accept({ token, from, job }: Submission, sink: EffectSink): void {
-    this.#submissions.delete(job);
-    sink.send(from, { kind: "submitted", epoch: sink.epoch, token, refused: null });
-    sink.wantEpoch(`${job} starts`);
+    this.#write(record, sink);
+    this.#settleIfDone(sink);
   }
 
   /** A partner that left is replaced by the ring of who is there, without a rollback. */
@@ -552,26 +411,6 @@ export class JobLead {
   /** A record of the job's next revision or of an older lead: kept here, and repeated to all until each has it on disk. */
   #write(record: JobRecord, sink: EffectSink): void {
     this.#member.keep(record, this.#parts.config.id, sink);
-    this.#spread(record, sink);
-  }
-
-  #spread(record: JobRecord, sink: EffectSink): void {
-    const job = record.spec.id;
-    const missing = new Set<NodeId>();
-    const acknowledged = new Set<NodeId>();
-    for (const { id } of sink.view?.members ?? []) {
-      const theirs = this.#reports.get(id)?.records.find((r) => r.spec.id === job);
-      const has = theirs?.epoch === record.epoch && theirs.revision === record.revision;
-      if (has) acknowledged.add(id);
-      else missing.add(id);
-    }
-    if (missing.size === 0) return;
-    this.#broadcasts.set(job, { record, missing, acknowledged });
-    for (const node of missing) {
-      // The own node keeps it already and acknowledges once it is on disk.
-      if (node !== this.#parts.config.id) {
-        sink.send(node, { kind: "record", epoch: record.epoch, record });
-      }
-    }
+    this.#broadcasts.spread(record, this.#reports, sink);
   }
 }

@@ -9,17 +9,11 @@ import type { NodeId } from "../membership/membership.ts";
 import type { ProxyToAgent } from "../proxy/proxy.ts";
 import { ActiveJob } from "./active-job.ts";
 import type { EffectSink } from "./effects.ts";
-import type {
-  AssignMessage,
-  JobMessage,
-  JobRecord,
-  LocalFault,
-  NodeLoad,
-  PendingExit,
-  RunningRank,
-} from "./job.ts";
+import type { AssignMessage, JobMessage, JobRecord, NodeLoad, RunningRank } from "./job.ts";
+import { LocalEnds } from "./local-ends.ts";
 import type { NodeEvent } from "./node-events.ts";
 import type { NodeParts } from "./parts.ts";
+import { RecordKeeper } from "./record-keeper.ts";
 import { isOver, ranksOf } from "./records.ts";
 import { Recovery } from "./recovery.ts";
 
@@ -28,8 +22,6 @@ export const REPEAT_MS = 300;
 
 /** A warm proxy that fails to start this often is reported as none, so that the others need not wait for this node. */
 const FAILED_STARTS_MAX = 3;
-
-const FAULTS_MAX = 64;
 
 type ProgramExited = Extract<NodeEvent, { kind: "program-exited" }>;
 type ResumeMessage = Extract<JobMessage, { kind: "resume" }>;
@@ -43,13 +35,8 @@ export class JobMember {
     number,
     { readonly message: ResumeMessage; readonly recovery: Recovery }
   >();
-  /** Records on their way to disk: token → who wants to know. */
-  readonly #writing = new Map<
-    number,
-    { readonly record: JobRecord; readonly acknowledgeTo: NodeId | null }
-  >();
-  #exits: PendingExit[] = [];
-  #faults: LocalFault[] = [];
+  readonly #ends = new LocalEnds();
+  readonly #keeper: RecordKeeper;
   #load: NodeLoad = { cores: 1, freeMemoryBytes: 0, loadAverage: 0 };
   #settled = true;
   #reported = false;
@@ -57,6 +44,7 @@ export class JobMember {
 
   constructor(parts: NodeParts) {
     this.#parts = parts;
+    this.#keeper = new RecordKeeper(parts.book);
   }
 
   get dueMs(): number {
@@ -134,7 +122,7 @@ export class JobMember {
     const epoch = active?.epoch ?? recovery?.epoch;
     if (wasFault && job !== undefined && epoch !== undefined) {
       const text = `proxy of ${job} on ${this.#parts.config.id} ended (${detail})`;
-      this.#fault({ kind: "proxy", job, epoch, detail: text }, sink);
+      this.#ends.addFault({ kind: "proxy", job, epoch, detail: text }, sink);
     }
     if (this.#settled || this.#parts.pool.endpoint() === null) this.#ensureWarm(sink);
     if (!this.#reported) this.#report(sink);
@@ -163,11 +151,12 @@ export class JobMember {
     if (active === undefined || active.epoch !== program.epoch) return;
     if (code === null) {
       const text = `rank ${rank} of ${job} on ${this.#parts.config.id} was killed (${detail})`;
-      this.#fault({ kind: "program", job, epoch: active.epoch, rank, detail: text }, sink);
+      this.#ends.addFault({ kind: "program", job, epoch: active.epoch, rank, detail: text }, sink);
       return;
     }
-    this.#exits.push({ job, epoch: active.epoch, exit: { rank, code, detail } });
-    this.#sendExits(sink);
+    this.#ends.addExit({ job, epoch: active.epoch, exit: { rank, code, detail } });
+    const lead = this.lead(sink);
+    if (lead !== null) this.#ends.send(lead, sink);
     this.#schedule(sink);
   }
 
@@ -189,25 +178,13 @@ export class JobMember {
     this.#schedule(sink);
   }
 
-  /** Keeps a record if it is news, and tells `acknowledgeTo` once it, or a newer one, is on disk. */
+  /** Keeps a record; what an older plan runs here ends. */
   keep(record: JobRecord, acknowledgeTo: NodeId | null, sink: EffectSink): void {
-    const job = record.spec.id;
-    if (this.#parts.book.adopt(record)) {
-      this.#persist(record, acknowledgeTo, sink);
-      this.#reconcile(record, sink);
-      return;
-    }
-    const isBeingWritten = [...this.#writing.values()].some((w) => w.record.spec.id === job);
-    // Being written still: whoever waits for the word asks again.
-    if (acknowledgeTo !== null && !isBeingWritten) this.#acknowledge(record, acknowledgeTo, sink);
+    if (this.#keeper.keep(record, acknowledgeTo, sink)) this.#reconcile(record, sink);
   }
 
   onRecordPersisted(token: number, sink: EffectSink): void {
-    const written = this.#writing.get(token);
-    this.#writing.delete(token);
-    if (written !== undefined && written.acknowledgeTo !== null) {
-      this.#acknowledge(written.record, written.acknowledgeTo, sink);
-    }
+    this.#keeper.onPersisted(token, sink);
     const resuming = this.#resuming.get(token);
     if (resuming === undefined) return;
     this.#resuming.delete(token);
@@ -225,8 +202,7 @@ export class JobMember {
   onExpelled(sink: EffectSink): void {
     this.#settled = true;
     this.#resuming.clear();
-    this.#exits = [];
-    this.#faults = [];
+    this.#ends.clear();
     for (const recovery of this.#recoveries.values()) this.#drop(recovery, sink);
     for (const active of this.#active.values()) this.#parts.pool.end(active.proxy, sink);
     this.#recoveries.clear();
@@ -244,32 +220,7 @@ export class JobMember {
   }
 
   running(): readonly RunningRank[] {
-    const running: RunningRank[] = [];
-    for (const active of this.#active.values()) {
-      for (const program of this.#parts.programs.of(active.job)) {
-        if (program.ending) continue;
-        running.push({
-          job: active.job,
-          rank: program.rank,
-          pid: program.pid ?? 0,
-          epoch: active.epoch,
-          proxyPid: this.#parts.pool.pidOf(active.proxy),
-        });
-      }
-    }
-    return running;
-  }
-
-  #persist(record: JobRecord, acknowledgeTo: NodeId | null, sink: EffectSink): number {
-    const token = sink.token();
-    this.#writing.set(token, { record, acknowledgeTo });
-    sink.push({ kind: "persist-record", token, record });
-    return token;
-  }
-
-  #acknowledge(record: JobRecord, to: NodeId, sink: EffectSink): void {
-    const { epoch, revision, spec } = record;
-    sink.send(to, { kind: "recorded", epoch, job: spec.id, revision });
+    return [...this.#active.values()].flatMap((active) => active.running());
   }
 
   #ensureWarm(sink: EffectSink): void {
@@ -291,8 +242,8 @@ export class JobMember {
       records: book.all(),
       holdings: shards.all(),
       running: this.running(),
-      faults: this.#faults,
-      exits: this.#exits,
+      faults: this.#ends.faults,
+      exits: this.#ends.exits,
       proxy,
       load: this.#load,
     });
@@ -305,7 +256,7 @@ export class JobMember {
     for (const recovery of this.#recoveries.values()) this.#tellStage(recovery, sink);
     if (!this.#settled && this.#recoveries.size === 0) this.#report(sink);
     for (const active of this.#active.values()) active.repeat(lead, sink);
-    this.#sendExits(sink);
+    this.#ends.send(lead, sink);
     this.#schedule(sink);
   }
 
@@ -313,7 +264,7 @@ export class JobMember {
     const waiting =
       !this.#settled ||
       this.#recoveries.size > 0 ||
-      this.#exits.length > 0 ||
+      this.#ends.exits.length > 0 ||
       [...this.#active.values()].some((active) => active.hasUnsealed);
     if (!waiting) this.#repeatAtMs = Number.POSITIVE_INFINITY;
     else if (this.#repeatAtMs === Number.POSITIVE_INFINITY) {
@@ -360,13 +311,7 @@ export class JobMember {
 
   #tellStage(recovery: Recovery, sink: EffectSink): void {
     const lead = this.lead(sink);
-    if (lead === null) return;
-    const { epoch, job, selection, failure, stage } = recovery;
-    if (recovery.isReady && selection !== null) {
-      sink.send(lead, { kind: "ready", epoch, job, selection, failure });
-    } else {
-      sink.send(lead, { kind: "progress", epoch, job, stage });
-    }
+    if (lead !== null) sink.send(lead, recovery.stageMessage());
   }
 
   #onResume(message: ResumeMessage, sink: EffectSink): void {
@@ -383,7 +328,7 @@ export class JobMember {
     if (!recovery.isReady || [...this.#resuming.values()].some((r) => r.recovery === recovery))
       return;
     this.#parts.book.adopt(message.record);
-    const token = this.#persist(message.record, null, sink);
+    const token = this.#keeper.write(message.record, null, sink);
     this.#resuming.set(token, { message, recovery });
   }
 
@@ -393,8 +338,7 @@ export class JobMember {
     const { job } = recovery;
     if (recovery.proxy === null || this.#recoveries.get(job) !== recovery) return;
     this.#recoveries.delete(job);
-    this.#faults = this.#faults.filter((fault) => fault.job !== job);
-    this.#exits = this.#exits.filter((exit) => exit.job !== job);
+    this.#ends.forget(job);
     const active = new ActiveJob(this.#parts, recovery.assign, record, recovery.proxy);
     this.#active.set(job, active);
     sink.push({
@@ -448,9 +392,7 @@ export class JobMember {
       if (over || record.placement[program.rank] !== config.id)
         programs.remove(job, program.rank, sink);
     }
-    this.#exits = this.#exits.filter(
-      (e) => e.job !== job || (!over && !record.exits.some((x) => x.rank === e.exit.rank)),
-    );
+    this.#ends.onRecord(record, over);
     if (over && record.exitCode === 0) {
       sink.push({
         kind: "store",
@@ -466,20 +408,6 @@ export class JobMember {
       if (this.#parts.programs.isAlive(recovery.job, rank)) {
         this.#parts.programs.end(recovery.job, rank, sink);
       }
-    }
-  }
-
-  #fault(fault: LocalFault, sink: EffectSink): void {
-    this.#faults = [...this.#faults, fault].slice(-FAULTS_MAX);
-    sink.decide("fault", fault.job, fault.detail);
-    sink.wantEpoch(fault.detail);
-  }
-
-  #sendExits(sink: EffectSink): void {
-    const lead = this.lead(sink);
-    if (lead === null) return;
-    for (const { job, epoch, exit } of this.#exits) {
-      sink.send(lead, { kind: "exited", epoch, job, exit });
     }
   }
 }

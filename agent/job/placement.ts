@@ -25,17 +25,23 @@ export interface Placement {
 /** Orders candidates best first; ties by node order, so every node would choose the same. */
 export type CandidateOrder = (candidates: readonly Candidate[]) => readonly Candidate[];
 
-/**
- * `previous` may be empty (first start). Returns the ranks that found no node instead when there are too few.
- * O(ranks + candidates).
- */
-export function place(
-  rankCount: number,
-  previous: readonly NodeId[],
-  available: ReadonlySet<NodeId>,
-  candidates: readonly Candidate[],
-  order: CandidateOrder,
-): Placement | { readonly missing: readonly number[] } {
+export interface PlaceQuestion {
+  readonly rankCount: number;
+  /** Where the ranks were; empty on first start. */
+  readonly previous: readonly NodeId[];
+  /** Nodes that may keep the ranks they have. */
+  readonly available: ReadonlySet<NodeId>;
+  /** Nodes that may get new ranks. */
+  readonly candidates: readonly Candidate[];
+  readonly order: CandidateOrder;
+}
+
+/** The ranks that found no node when there are too few. */
+export type PlaceOutcome = Placement | { readonly missing: readonly number[] };
+
+/** O(ranks × candidates). */
+export function place(question: PlaceQuestion): PlaceOutcome {
+  const { rankCount, previous, available, candidates, order } = question;
   const placement: (NodeId | null)[] = [];
   const lost: number[] = [];
   for (let rank = 0; rank < rankCount; rank++) {

@@ -9,7 +9,7 @@
 import type { Version } from "../checkpoint/checkpoint.ts";
 import type { NodeId, View } from "../membership/membership.ts";
 import type { JobRecord, ReportMessage } from "./job.ts";
-import { type Candidate, type CandidateOrder, place } from "./placement.ts";
+import { type Candidate, type CandidateOrder, type PlaceOutcome, place } from "./placement.ts";
 import { isOver } from "./records.ts";
 
 export type Reports = ReadonlyMap<NodeId, ReportMessage>;
@@ -26,17 +26,21 @@ export type JobPlan =
   | { readonly kind: "wait"; readonly why: string }
   | { readonly kind: "lost"; readonly verdict: string };
 
-export function planJob(
-  record: JobRecord,
-  view: View,
-  reports: Reports,
-  busy: ReadonlySet<NodeId>,
-  order: CandidateOrder,
-): JobPlan {
+/** What a plan is made from. */
+export interface Situation {
+  readonly view: View;
+  readonly reports: Reports;
+  /** Nodes that run other jobs. */
+  readonly busy: ReadonlySet<NodeId>;
+  readonly order: CandidateOrder;
+}
+
+export function planJob(record: JobRecord, situation: Situation): JobPlan {
+  const { view, reports } = situation;
   if (isOver(record)) return { kind: "leave" };
   const why = whatIsWrong(record, view, reports);
   if (why === null) return { kind: "leave" };
-  const placed = placeJob(record, reports, busy, order);
+  const placed = placeJob(record, situation);
   if (!("missing" in placed)) return { kind: "recover", ...placed, why };
   const ranks = `rank${placed.missing.length > 1 ? "s" : ""} ${placed.missing.join(", ")}`;
   if (record.placement.length === 0) {
@@ -85,12 +89,7 @@ function faultOf(
   )?.detail;
 }
 
-function placeJob(
-  record: JobRecord,
-  reports: Reports,
-  busy: ReadonlySet<NodeId>,
-  order: CandidateOrder,
-) {
+function placeJob(record: JobRecord, { reports, busy, order }: Situation): PlaceOutcome {
   const available = new Set<NodeId>();
   const candidates: Candidate[] = [];
   for (const [node, report] of reports) {
@@ -103,7 +102,13 @@ function placeJob(
     }
     candidates.push({ node, load: report.load, holdsShards: held.size });
   }
-  return place(record.spec.ranks, record.placement, available, candidates, order);
+  return place({
+    rankCount: record.spec.ranks,
+    previous: record.placement,
+    available,
+    candidates,
+    order,
+  });
 }
 
 /** The nodes that run ranks of other jobs: not candidates for this one. */
@@ -137,17 +142,19 @@ export function wasEverSealed(record: JobRecord, reports: Reports): boolean {
   return false;
 }
 
+export interface Demand {
+  readonly ranks: number;
+  readonly spares: number;
+  readonly freeNodes: number;
+  readonly workerNodes: number;
+}
+
 /** Why a request to run cannot be taken now; null when it can. */
-export function refusal(
-  ranks: number,
-  spares: number,
-  freeNodes: number,
-  workerCount: number,
-): string | null {
+export function refusal({ ranks, spares, freeNodes, workerNodes }: Demand): string | null {
   const wanted = ranks + spares;
   if (wanted <= freeNodes) return null;
   return (
     `${ranks} ranks and ${spares} spares need ${wanted} free nodes, there are ${freeNodes} ` +
-    `(${workerCount} worker nodes in the view). Ask for fewer, or add nodes with \`holdfast agent --join\``
+    `(of ${workerNodes} worker nodes). Ask for fewer, or add nodes with \`holdfast agent --join\``
   );
 }

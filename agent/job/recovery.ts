@@ -10,7 +10,7 @@ import type { Selection, StoreEvent, Version } from "../checkpoint/checkpoint.ts
 import type { Epoch, NodeId } from "../membership/membership.ts";
 import type { ProxyToAgent } from "../proxy/proxy.ts";
 import type { EffectSink } from "./effects.ts";
-import type { AssignMessage, RecoveryStage } from "./job.ts";
+import type { AssignMessage, JobMessage, RecoveryStage } from "./job.ts";
 import { holdsChain, type NodeParts } from "./parts.ts";
 import { rankFiles } from "./programs.ts";
 import { ranksOf } from "./records.ts";
@@ -57,6 +57,15 @@ export class Recovery {
     if (this.selection === null) return false;
     if (this.failure !== null || this.selection.version === null) return true;
     return this.#restored.size === this.localRanks.length;
+  }
+
+  /** What the lead is told, and told again. */
+  stageMessage(): JobMessage {
+    const { epoch, job, selection, failure } = this;
+    if (this.isReady && selection !== null) {
+      return { kind: "ready", epoch, job, selection, failure };
+    }
+    return { kind: "progress", epoch, job, stage: this.stage };
   }
 
   begin(sink: EffectSink): void {
