@@ -41,6 +41,7 @@ describe("a source file", () => {
   test("has lines that fit", () => {
     expect(tooWide(sources)).toEqual([]);
     expect(tooWide(sample(`// ${"a ".repeat(70)}\n`))).toHaveLength(1);
+    expect(tooWide(sample(`  "${"a ".repeat(70)}",\n`))).toEqual([]);
   });
 
   test("takes no pointer for native code, but for one", () => {

@@ -34,12 +34,13 @@ export function tooLong(sources: readonly Source[]): readonly string[] {
   });
 }
 
-/** URLs and long hexadecimal digits cannot be broken. */
+/** URLs, long hexadecimal digits, and a message to the user in one literal, which must be one line and can be searched for. */
+const UNBREAKABLE = /https?:\/\/|[0-9a-f]{32}|[`"'].{60,}[`"'][,;)]*$/i;
+
 export function tooWide(sources: readonly Source[]): readonly string[] {
   return sources.flatMap(({ path, text }) =>
     text.split("\n").flatMap((line, index) => {
-      const isFree = /https?:\/\/|[0-9a-f]{32}/i.test(line);
-      return line.length > COLUMNS_MAX && !isFree
+      return line.length > COLUMNS_MAX && !UNBREAKABLE.test(line)
         ? [`${path}:${index + 1}: ${line.length} columns, at most ${COLUMNS_MAX}`]
         : [];
     }),
