@@ -8,15 +8,11 @@
  * Whatever is not a proven pass is a failure: a file that reports no test (it crashed, exited, or did not load) counts as one
  * failed test. The last line is exactly `N passed, N failed, N skipped`.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type JunitCase, parseJunit } from "./junit.ts";
+import { bunTest } from "./bun-test.ts";
+import type { JunitCase } from "./junit.ts";
 import { hasSimulator, ROOT, runStep, STATIC_STEPS, simulationStep } from "./steps.ts";
 
-/** Enough for a test that waits for real processes; a test that needs more says so itself. */
-const TEST_LIMIT_MS = 30_000;
 const ROOMS_LIMIT_MS = 300_000;
 const SPANNING_LIMIT_MS = 300_000;
 const SHARDS_MAX = 4;
@@ -41,54 +37,6 @@ function testFiles(patterns: readonly string[]): readonly string[] {
 /** What spans rooms runs real processes: alone, in a process of its own. */
 function isSpanning(path: string): boolean {
   return path.startsWith("test/e2e/") || path.startsWith("test/real/");
-}
-
-async function bunTest(
-  files: readonly string[],
-  flags: readonly string[],
-  limitMs: number,
-): Promise<readonly JunitCase[]> {
-  const folder = mkdtempSync(join(tmpdir(), "holdfast-test-"));
-  const report = join(folder, "junit.xml");
-  const child = Bun.spawn(
-    [
-      process.execPath,
-      "test",
-      ...flags,
-      `--timeout=${TEST_LIMIT_MS}`,
-      "--reporter=junit",
-      `--reporter-outfile=${report}`,
-      ...files.map((path) => `./${path}`),
-    ],
-    {
-      cwd: ROOT,
-      stdin: "ignore",
-      stdout: "inherit",
-      stderr: "inherit",
-      timeout: limitMs,
-      killSignal: "SIGKILL",
-    },
-  );
-  const code = await child.exited;
-  let cases: readonly JunitCase[] = [];
-  try {
-    cases = parseJunit(readFileSync(report, "utf8"));
-  } catch {}
-  rmSync(folder, { recursive: true, force: true });
-  const silent = files
-    .filter((file) => !cases.some((one) => one.file === file))
-    .map(
-      (file): JunitCase => ({
-        file,
-        name: child.signalCode === null ? "(reported no test)" : `(not done in ${limitMs} ms)`,
-        outcome: "failed",
-      }),
-    );
-  const all = [...cases, ...silent];
-  if (code !== 0 && !all.some((one) => one.outcome === "failed")) {
-    return [...all, { file: files.join(" "), name: `(exit code ${code})`, outcome: "failed" }];
-  }
-  return all;
 }
 
 function add(sum: Sum, cases: readonly JunitCase[]): void {
@@ -128,11 +76,18 @@ async function main(): Promise<number> {
   if (rooms.length > 0) {
     // Two at least: only a worker process notices a test file that ends the process.
     const shards = Math.max(2, Math.min(SHARDS_MAX, navigator.hardwareConcurrency));
-    const flags = [`--parallel=${shards}`, "--isolate", "--randomize", `--seed=${seed}`];
-    add(sum, await bunTest(rooms, flags, ROOMS_LIMIT_MS));
+    const flags = [
+      `--parallel=${shards}`,
+      "--isolate",
+      "--no-orphans",
+      "--randomize",
+      `--seed=${seed}`,
+    ];
+    add(sum, await bunTest({ cwd: ROOT, files: rooms, flags, limitMs: ROOMS_LIMIT_MS }));
   }
   for (const file of files.filter(isSpanning)) {
-    add(sum, await bunTest([file], ["--isolate", "--no-orphans"], SPANNING_LIMIT_MS));
+    const flags = ["--isolate", "--no-orphans"];
+    add(sum, await bunTest({ cwd: ROOT, files: [file], flags, limitMs: SPANNING_LIMIT_MS }));
   }
 
   for (const name of sum.skipped) say(`skipped: ${name}`);
