@@ -41,8 +41,6 @@ export interface PhaseTime {
 
 export interface Recovery {
   readonly epoch: number;
-  /** Version that was selected; null when it was not told. */
-  readonly version: number | null;
   readonly phases: readonly PhaseTime[];
   /** From SIGKILL until every rank had computed a step again. */
   readonly totalMs: number;

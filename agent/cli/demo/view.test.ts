@@ -100,7 +100,6 @@ const RECOVERED: readonly (readonly [number, DemoEvent])[] = [
       node: "n3",
       recovery: {
         epoch: 6,
-        version: 12,
         phases: [
           { phase: "detect", ms: 4 },
           { phase: "agree", ms: 56 },
