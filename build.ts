@@ -1,8 +1,8 @@
 /**
  * The build: `bun build.ts [--wasm] [--target NAME] [--force]`.
  *
- * Three steps, each left out when neither its inputs nor its output changed: the WASM core, the demo's data set, the
- * executable. An input's content is what counts, never its time, so a fresh clone and a touched file behave alike; the
+ * Four steps, each left out when neither its inputs nor its output changed: the WASM core, the demo's data set, the demo's
+ * program, the executable that embeds them. An input's content is what counts, never its time, so a fresh clone and a touched file behave alike; the
  * digest of the inputs is kept beside the output. Outputs appear by rename, so a running `dist/holdfast` is never written to.
  *
  * Entries of the executable are `agent/main.ts` and every `agent/**` file named `*-worker.ts` (`agent/runtime/io/worker-url.ts`
@@ -13,6 +13,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildDataset } from "./agent/cli/demo/build-dataset.ts";
+import { buildTraining } from "./agent/cli/demo/build-training.ts";
 
 const ROOT = import.meta.dir;
 const DIST = join(ROOT, "dist");
@@ -30,7 +31,7 @@ const HELP = `usage: bun build.ts [--wasm] [--target NAME] [--force]
 
 Builds the WASM core and dist/holdfast, one executable that needs nothing beside it.
 
-  --wasm         build what the sources import (WASM core, data set), not the executable
+  --wasm         only the WASM core and the data set, which the sources import
   --target NAME  cross-compile to dist/holdfast-NAME; NAME is one of
                  ${Object.keys(TARGETS).join(", ")}
   --force        build even what is up to date
@@ -156,6 +157,15 @@ async function main(): Promise<void> {
     values.force,
   );
   if (values.wasm) return;
+  await perform(
+    {
+      name: "dist/training.bin",
+      output: join(DIST, "training.bin"),
+      inputs: ["{core,agent}/**/*.ts", "package-lock.json", "build.ts"],
+      run: (output) => buildTraining(ROOT, output),
+    },
+    values.force,
+  );
   const name = target === null ? "holdfast" : `holdfast-${target}`;
   await perform(
     {
