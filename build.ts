@@ -2,8 +2,9 @@
  * The build: `bun build.ts [--wasm] [--target NAME] [--force]`.
  *
  * Four steps, each left out when neither its inputs nor its output changed: the WASM core, the demo's data set, the demo's
- * program, the executable that embeds them. An input's content is what counts, never its time, so a fresh clone and a touched file behave alike; the
- * digest of the inputs is kept beside the output. Outputs appear by rename, so a running `dist/holdfast` is never written to.
+ * program, the executable that embeds them. An input's content is what counts, never its time, so a fresh clone and a touched
+ * file behave alike; the digest of the inputs is kept beside the output. Outputs appear by rename: a running `dist/holdfast` is
+ * never written to, and two builds at once do not harm each other.
  *
  * Entries of the executable are `agent/main.ts` and every `agent/**` file named `*-worker.ts` (`agent/runtime/io/worker-url.ts`
  * says how a Worker finds itself in there). Cross-compiling takes the other machine's Bun from the npm registry, once, through
@@ -46,7 +47,8 @@ interface Step {
   readonly output: string;
   /** Globs below the root. */
   readonly inputs: readonly string[];
-  readonly run: (output: string) => Promise<void>;
+  /** Writes `partial`, which becomes the output. */
+  readonly run: (partial: string) => Promise<void> | void;
 }
 
 function inputsDigest(step: Step): string {
@@ -72,18 +74,24 @@ async function perform(step: Step, isForced: boolean): Promise<void> {
   if (isFresh && !isForced) return;
   const startNs = Bun.nanoseconds();
   rmSync(stamp, { force: true });
-  await step.run(step.output);
+  const partial = `${step.output}.${process.pid}.tmp`;
+  try {
+    await step.run(partial);
+    renameSync(partial, step.output);
+  } finally {
+    rmSync(partial, { force: true });
+  }
   writeFileSync(stamp, digest);
   const ms = Math.round((Bun.nanoseconds() - startNs) / 1e6);
   process.stdout.write(`built ${step.name} in ${ms} ms\n`);
 }
 
-async function compile(target: string | null, output: string): Promise<void> {
+async function compile(target: string | null, partial: string): Promise<void> {
   if (!existsSync(join(ROOT, "agent/main.ts"))) throw new BuildError("agent/main.ts is missing");
   const workers = [...new Bun.Glob("agent/**/*-worker.ts").scanSync({ cwd: ROOT })].sort();
   // A folder of its own: the executable's name is part of its content, and source maps land beside it.
-  const scratch = `${output}.${process.pid}.tmp`;
-  const partial = join(scratch, "holdfast");
+  const scratch = `${partial}.d`;
+  const outfile = join(scratch, "holdfast");
   const result = await Bun.build({
     entrypoints: ["agent/main.ts", ...workers].map((path) => join(ROOT, path)),
     root: ROOT,
@@ -92,14 +100,14 @@ async function compile(target: string | null, output: string): Promise<void> {
     minify: { syntax: true, whitespace: true, identifiers: false },
     // What lies in the folder a node happens to start in must not change how holdfast behaves.
     compile: {
-      outfile: partial,
+      outfile,
       autoloadDotenv: false,
       autoloadBunfig: false,
       ...(target === null ? {} : { target: TARGETS[target] as Bun.Build.CompileTarget }),
     },
     throw: false,
   });
-  if (result.success) renameSync(partial, output);
+  if (result.success) renameSync(outfile, partial);
   rmSync(scratch, { recursive: true, force: true });
   if (!result.success) {
     const what = target === null ? "the executable" : `the executable for ${target}`;
@@ -107,13 +115,52 @@ async function compile(target: string | null, output: string): Promise<void> {
   }
 }
 
-async function spawnAsc(output: string): Promise<void> {
+async function spawnAsc(partial: string): Promise<void> {
   const flags = ["-O3", "--converge", "--runtime", "stub", "--use", "abort=", "--enable", "simd"];
   const asc = Bun.spawn(
-    ["node_modules/.bin/asc", "core/assembly/index.ts", ...flags, "--outFile", output],
+    ["node_modules/.bin/asc", "core/assembly/index.ts", ...flags, "--outFile", partial],
     { cwd: ROOT, stdout: "inherit", stderr: "inherit" },
   );
   if ((await asc.exited) !== 0) throw new BuildError("cannot build the WASM core: asc failed");
+}
+
+/** What the sources import from `dist/`. */
+const IMPORTED: readonly Step[] = [
+  {
+    name: "dist/core.wasm",
+    output: join(DIST, "core.wasm"),
+    inputs: ["core/assembly/**/*", "core/abi.ts", "package-lock.json", "build.ts"],
+    run: spawnAsc,
+  },
+  {
+    name: "dist/digits.bin",
+    output: join(DIST, "digits.bin"),
+    inputs: ["agent/cli/demo/{build-dataset,digits}.ts", "package-lock.json", "build.ts"],
+    run: (partial) => buildDataset(ROOT, partial),
+  },
+];
+
+const TRAINING: Step = {
+  name: "dist/training.bin",
+  output: join(DIST, "training.bin"),
+  inputs: ["{core,agent}/**/*.ts", "package-lock.json", "build.ts"],
+  run: (partial) => buildTraining(ROOT, partial),
+};
+
+function executable(target: string | null): Step {
+  const name = target === null ? "holdfast" : `holdfast-${target}`;
+  return {
+    name: `dist/${name}`,
+    output: join(DIST, name),
+    inputs: [
+      "{core,agent,bmc}/**/*",
+      "dist/*.{wasm,bin}",
+      "package.json",
+      "package-lock.json",
+      "build.ts",
+    ],
+    run: (partial) => compile(target, partial),
+  };
 }
 
 async function main(): Promise<void> {
@@ -136,52 +183,8 @@ async function main(): Promise<void> {
     );
   }
   mkdirSync(DIST, { recursive: true });
-  if (existsSync(join(ROOT, "core/assembly/index.ts"))) {
-    await perform(
-      {
-        name: "dist/core.wasm",
-        output: join(DIST, "core.wasm"),
-        inputs: ["core/assembly/**/*", "core/abi.ts", "package-lock.json", "build.ts"],
-        run: spawnAsc,
-      },
-      values.force,
-    );
-  }
-  await perform(
-    {
-      name: "dist/digits.bin",
-      output: join(DIST, "digits.bin"),
-      inputs: ["agent/cli/demo/{build-dataset,digits}.ts", "package-lock.json", "build.ts"],
-      run: async (output) => buildDataset(ROOT, output),
-    },
-    values.force,
-  );
-  if (values.wasm) return;
-  await perform(
-    {
-      name: "dist/training.bin",
-      output: join(DIST, "training.bin"),
-      inputs: ["{core,agent}/**/*.ts", "package-lock.json", "build.ts"],
-      run: (output) => buildTraining(ROOT, output),
-    },
-    values.force,
-  );
-  const name = target === null ? "holdfast" : `holdfast-${target}`;
-  await perform(
-    {
-      name: `dist/${name}`,
-      output: join(DIST, name),
-      inputs: [
-        "{core,agent,bmc}/**/*",
-        "dist/*.{wasm,bin}",
-        "package.json",
-        "package-lock.json",
-        "build.ts",
-      ],
-      run: (output) => compile(target, output),
-    },
-    values.force,
-  );
+  const steps = values.wasm ? IMPORTED : [...IMPORTED, TRAINING, executable(target)];
+  for (const step of steps) await perform(step, values.force);
 }
 
 try {
