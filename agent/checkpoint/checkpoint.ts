@@ -3,7 +3,8 @@
  *
  * A *version* is one coordinated checkpoint of a job: a shard per rank. A shard is kept by its owner (the rank's node) and by
  * its partner. It is durable when its bytes and digests are on that node's disk, sealed when every shard of the version
- * is durable everywhere it must be and the commit mark is written. Only sealed shards are ever selected.
+ * is durable everywhere it must be and the commit mark is written. Only a version that somebody has sealed is selected;
+ * then any durable shard of it serves, also on a node that missed the mark.
  *
  * Version numbers of a job rise and are never given twice to what one view can see. After a rollback, shards that
  * belong to the abandoned future are told from those of the new one by the epoch that wrote them: see `isOnLineage`.

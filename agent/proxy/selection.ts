@@ -3,7 +3,8 @@
  * alone, before a byte moves; every proxy of the job decides for itself and the answers are compared
  * (`selection-agreement.ts`). `job what-if` and the simulator ask the same function.
  *
- * A shard counts when it is sealed and on the lineage. A redundancy group is restorable in a version when enough of its
+ * A version is a candidate when anybody has its commit mark: then every shard of it was durable, whoever has missed the mark
+ * since. A shard counts when it is on the lineage; an unsealed one may be the parent that a sealed delta needs. A redundancy group is restorable in a version when enough of its
  * members' shards exist somewhere, parents of deltas included; the default is a group a rank, one copy of which is enough.
  * Invariant: the answer and its digest depend on the set of facts, never on the order in which they are listed.
  */
@@ -191,26 +192,23 @@ function explainGroup(
       ? `rank ${group.members[0]}`
       : `the group of ranks ${group.members.join(", ")}`;
   const living = facts.living.filter(isHere);
-  const sealed = living.filter((shard) => shard.sealed && isOnLineage(shard, facts.lineage));
+  const usable = living.filter((shard) => isOnLineage(shard, facts.lineage));
   const head = `v${version}: ${who} cannot be restored: `;
-  const parents = sealed.flatMap((shard) => (shard.parent === null ? [] : [`v${shard.parent}`]));
-  if (new Set(sealed.map((shard) => shard.rank)).size >= group.need && parents.length > 0) {
-    return `${head}its shard on ${nodeList(sealed)} is a delta and its parent ${parents[0]} cannot be restored`;
+  const parents = usable.flatMap((shard) => (shard.parent === null ? [] : [`v${shard.parent}`]));
+  if (new Set(usable.map((shard) => shard.rank)).size >= group.need && parents.length > 0) {
+    return `${head}its shard on ${nodeList(usable)} is a delta and its parent ${parents[0]} cannot be restored`;
   }
   const lost = facts.lost.filter(isHere);
   if (lost.length > 0) {
-    return `${head}no sealed shard on any living node (${nodeList(lost)} held it)`;
+    return `${head}no shard on any living node (${nodeList(lost)} held it)`;
   }
   const abandoned = living.filter((shard) => !isOnLineage(shard, facts.lineage));
   if (abandoned.length > 0) {
     return `${head}${nodeList(abandoned)} holds one of a future that was given up`;
   }
-  if (living.length > sealed.length) {
-    return `${head}${nodeList(living)} holds one that was never sealed`;
-  }
   return group.need > 1
-    ? `${head}${new Set(sealed.map((s) => s.rank)).size} of ${group.need} needed shards are left`
-    : `${head}no sealed shard on any living node`;
+    ? `${head}${new Set(usable.map((s) => s.rank)).size} of ${group.need} needed shards are left`
+    : `${head}no shard on any living node`;
 }
 
 function isRecoverable(words: Uint32Array, group: number, bit: number): boolean {
@@ -251,6 +249,7 @@ function explain(e: Explained, chosen: Version | null): readonly string[] {
     const missing = firstMissing(e, version);
     if (missing !== null) lines.push(explainGroup(missing, version, facts));
     else if (e.input.poisoned.includes(version)) lines.push(`v${version}: failed on use before`);
+    else lines.push(`v${version}: was never sealed`);
   }
   if (chosen === null) lines.push("no version can be restored by every rank, and work was sealed");
   else if (chosen > 0)
@@ -267,12 +266,13 @@ function hexOf(bytes: Uint8Array): string {
 export function selectCommonState(input: SelectionInput, core: SelectionCore): Selection {
   const groups = input.groups ?? defaultGroups(input.size);
   const living = shardsOf(input.holdings);
-  const eligible = living.filter((s) => s.sealed && isOnLineage(s, input.lineage));
+  const eligible = living.filter((s) => isOnLineage(s, input.lineage));
+  const sealed = new Set(eligible.filter((s) => s.sealed).map((s) => s.version));
   const window = windowOf(eligible);
   const shapes = shapesOf(groups, shardTable(eligible), window);
   let poison = 0n;
   for (const [bit, version] of window.entries()) {
-    if (input.poisoned.includes(version)) poison |= 1n << BigInt(bit);
+    if (input.poisoned.includes(version) || !sealed.has(version)) poison |= 1n << BigInt(bit);
   }
   const state = core.commonState({
     groups: shapes.map((shape) => shape.input),
