@@ -20,8 +20,8 @@ class RecordedTerminal extends EventEmitter implements Terminal {
   grid(): readonly string[] {
     const lines: string[] = Array.from({ length: this.rows }, () => "");
     const all = this.written.join("").split("\u001b[2J").at(-1) ?? "";
-    const escape = "\u001b\\[";
-    const pattern = new RegExp(`${escape}(\\d+);1H(.*?)${escape}0m${escape}K`, "gs");
+    const start = "\u001b\\[";
+    const pattern = new RegExp(`${start}(\\d+);1H(.*?)${start}0m${start}K`, "gs");
     for (const [, row, text] of all.matchAll(pattern)) lines[Number(row) - 1] = text ?? "";
     return lines;
   }
