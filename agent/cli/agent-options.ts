@@ -6,6 +6,9 @@
 import { z } from "zod";
 import { CliError, EXIT_CONFIG, EXIT_USAGE } from "./cli-error.ts";
 
+/** A socket below it, `/holdfast-<8>/j-<8>/rank-<5>/segment.sock`, must stay within the 107 bytes of its address. */
+const SHM_CHARACTERS_MAX = 54;
+
 const port = z.number().int().min(1).max(65_535);
 
 const seed = z
@@ -22,7 +25,7 @@ const agentSchema = z.strictObject({
   join: z.array(seed).default([]),
   found: z.boolean().default(false),
   witness: z.boolean().default(false),
-  shm: z.string().min(1).max(40).default("/dev/shm"),
+  shm: z.string().startsWith("/").max(SHM_CHARACTERS_MAX).default("/dev/shm"),
   log: z.enum(["fault", "event", "detail"]).default("event"),
 });
 

@@ -66,14 +66,17 @@ export function ndjsonResponse(produce: (sink: LineSink) => Promise<void>): Resp
   return new Response(stream, { headers: { "content-type": NDJSON_TYPE } });
 }
 
-/** Reads lines until the stream ends. Throws when the connection breaks or a line is no JSON. */
-export async function readNdjson(
-  response: Response,
-  onValue: (value: unknown) => void,
-): Promise<void> {
+/** Values until the stream ends. Throws when the connection breaks or a line is no JSON. */
+export async function* readNdjson(response: Response): AsyncGenerator<unknown> {
+  let lines: string[] = [];
   const splitter = new LineSplitter((line) => {
-    if (line !== "") onValue(JSON.parse(line));
+    if (line !== "") lines.push(line);
   }, JSON_LINE_CHARACTERS_MAX);
-  for await (const chunk of response.body ?? []) splitter.push(chunk);
+  for await (const chunk of response.body ?? []) {
+    splitter.push(chunk);
+    for (const line of lines) yield JSON.parse(line);
+    lines = [];
+  }
   splitter.end();
+  for (const line of lines) yield JSON.parse(line);
 }

@@ -1,0 +1,22 @@
+/**
+ * How this very program is started again: as the executable itself once compiled, through `bun agent/main.ts` in a checkout.
+ */
+import { fileURLToPath } from "node:url";
+
+export const IS_COMPILED: boolean = import.meta.url.startsWith("file:///$bunfs/");
+
+export function selfCommand(args: readonly string[]): readonly string[] {
+  if (IS_COMPILED) return [process.execPath, ...args];
+  return [process.execPath, fileURLToPath(new URL("../../main.ts", import.meta.url)), ...args];
+}
+
+/** The environment of a copy of ourselves: never asked to be Bun, and told nothing that is meant for a program. */
+export function selfEnvironment(): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value !== undefined && name !== "BUN_BE_BUN" && !name.startsWith("HOLDFAST_")) {
+      env[name] = value;
+    }
+  }
+  return env;
+}
