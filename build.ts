@@ -15,6 +15,7 @@ import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildDataset } from "./agent/cli/demo/build-dataset.ts";
 import { buildTraining } from "./agent/cli/demo/build-training.ts";
+import { ascArguments, ascArguments } from "./core/build-core.ts";
 
 const ROOT = import.meta.dir;
 const DIST = join(ROOT, "dist");
@@ -116,11 +117,11 @@ async function compile(target: string | null, partial: string): Promise<void> {
 }
 
 async function spawnAsc(partial: string): Promise<void> {
-  const flags = ["-O3", "--converge", "--runtime", "stub", "--use", "abort=", "--enable", "simd"];
-  const asc = Bun.spawn(
-    ["node_modules/.bin/asc", "core/assembly/index.ts", ...flags, "--outFile", partial],
-    { cwd: ROOT, stdout: "inherit", stderr: "inherit" },
-  );
+  const asc = Bun.spawn(["node_modules/.bin/asc", ...ascArguments(partial)], {
+    cwd: ROOT,
+    stdout: "inherit",
+    stderr: "inherit",
+  });
   if ((await asc.exited) !== 0) throw new BuildError("cannot build the WASM core: asc failed");
 }
 
@@ -129,7 +130,13 @@ const IMPORTED: readonly Step[] = [
   {
     name: "dist/core.wasm",
     output: join(DIST, "core.wasm"),
-    inputs: ["core/assembly/**/*", "core/abi.ts", "package-lock.json", "build.ts"],
+    inputs: [
+      "core/assembly/**/*",
+      "core/abi.ts",
+      "core/build-core.ts",
+      "package-lock.json",
+      "build.ts",
+    ],
     run: spawnAsc,
   },
   {

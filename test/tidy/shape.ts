@@ -13,7 +13,7 @@ export const TEST_LINES_MAX = 600;
 export const COLUMNS_MAX = 130;
 
 /** A file opens with a comment of at least this much, or a reader does not know what it decides. */
-const HEAD_CHARS_MIN = 60;
+const HEAD_CHARS_MIN = 40;
 
 export function withoutHead(sources: readonly Source[]): readonly string[] {
   return sources
