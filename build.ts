@@ -15,7 +15,7 @@ import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildDataset } from "./agent/cli/demo/build-dataset.ts";
 import { buildTraining } from "./agent/cli/demo/build-training.ts";
-import { ascArguments, ascArguments } from "./core/build-core.ts";
+import { ascArguments } from "./core/build-core.ts";
 
 const ROOT = import.meta.dir;
 const DIST = join(ROOT, "dist");
