@@ -72,6 +72,10 @@ export class SimProgram implements Behaviour {
     return this.#stage;
   }
 
+  get isStuck(): boolean {
+    return this.#stage === "stuck" || (this.#stuckNext && this.#stage !== "ended");
+  }
+
   get proxy(): ProgramProxy | null {
     return this.#proxy;
   }
@@ -79,7 +83,8 @@ export class SimProgram implements Behaviour {
   begin(process: SimProcess): void {
     this.#process = process;
     this.#stage = "waiting";
-    this.#world.onAttach(this);
+    if (this.#wantsIdle === null) this.#world.onAttach(this);
+    else this.#becomeIdle();
   }
 
   ended(): void {

@@ -2,7 +2,7 @@
  * A node's checkpoint store as the simulator sees it: the contract of `agent/checkpoint/checkpoint.ts` with time, faults and
  * a content that can be told right from wrong, in place of bytes.
  *
- * As on the real disk a shard is named by version and epoch; one asked for without an epoch is the newest that is sealed.
+ * As on the real disk a shard is named by version and epoch; one asked for without an epoch is of the newest.
  * A write is durable a while after it began and torn by a crash in between. A damaged shard is found when it is read and
  * leaves the holdings.
  */
@@ -153,7 +153,7 @@ export class SimStore {
     });
   }
 
-  /** The newest sealed shard of a version, whole chain, oldest first; damage is found now. */
+  /** The newest shard of a version with its whole chain, oldest first; damage is found now. */
   read(job: string, rank: number, version: Version): readonly Shard[] | null {
     const chain: Shard[] = [];
     let wanted: Version | null = version;
@@ -174,7 +174,7 @@ export class SimStore {
     let best: Shard | undefined;
     for (const shard of this.#shards) {
       if (shard.job !== job || shard.rank !== rank || shard.version !== version) continue;
-      if (!shard.sealed || (best !== undefined && best.epoch > shard.epoch)) continue;
+      if (best !== undefined && best.epoch > shard.epoch) continue;
       best = shard;
     }
     return best;
