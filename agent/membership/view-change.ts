@@ -1,0 +1,180 @@
+/**
+ * Which change of the view is called for, seen from this node; and the view that results. Does not decide who proposes, or when.
+ *
+ * Out: who left, who is unreachable, who cannot be talked to directly. Exchanged: who runs anew (its programs are gone).
+ * In: who is alive, has answered us, and has no namesake that lives. Same members, next epoch: when somebody wishes so.
+ */
+import { assert } from "../../core/assert.ts";
+import { compareNodeIds, type Epoch, type Member, type View } from "./membership.ts";
+import { NEVER, type Peer } from "./peers.ts";
+import type { Swim } from "./swim.ts";
+import { MEMBERS_MAX, type MembershipTiming } from "./timing.ts";
+
+export interface Expulsion {
+  readonly member: Member;
+  /** It answers others but not us: the vote of one who hears it breaks the tie. */
+  readonly isCut: boolean;
+  /** Its port refuses, or it left: there is nothing to wait for. */
+  readonly isCertain: boolean;
+  readonly reason: string;
+}
+
+export interface Change {
+  readonly expelled: readonly Expulsion[];
+  /** New members, and members under a new incarnation; they take the place of one with the same id. */
+  readonly entering: readonly Member[];
+  /** Why, one for each of `entering`. */
+  readonly entrances: readonly string[];
+  /** Somebody wishes the next epoch, whatever else; in words. */
+  readonly wishes: readonly string[];
+  /** A member of the view runs anew. */
+  readonly hasRestarts: boolean;
+}
+
+export interface ChangeNeeds {
+  readonly view: View;
+  readonly swim: Swim;
+  readonly timing: MembershipTiming;
+  readonly wishes: readonly string[];
+  /** How to tell one that wants in why it cannot. */
+  readonly turnAway: (peer: Peer, reason: string) => void;
+}
+
+interface Draft {
+  readonly expelled: Expulsion[];
+  readonly entering: Member[];
+  readonly entrances: string[];
+  hasRestarts: boolean;
+  /** When a node that must wait may be let in. */
+  laterMs: number;
+}
+
+/** Null: the view is as it should be. `laterMs`: when to look again though nothing happens. O(members + peers). */
+export function wantedChange(
+  needs: ChangeNeeds,
+  now: number,
+): { readonly change: Change | null; readonly laterMs: number } {
+  const draft: Draft = {
+    expelled: [],
+    entering: [],
+    entrances: [],
+    hasRestarts: false,
+    laterMs: Number.POSITIVE_INFINITY,
+  };
+  for (const member of needs.view.members) weighMember(needs, draft, member, now);
+  for (const peer of needs.swim.peers.all()) {
+    if (!peer.inView && peer.standing === "alive") weighOutsider(needs, draft, peer, now);
+  }
+  const { expelled, entering, entrances, hasRestarts, laterMs } = draft;
+  const wishes = needs.wishes;
+  if (expelled.length + entering.length + wishes.length === 0) return { change: null, laterMs };
+  return { change: { expelled, entering, entrances, wishes, hasRestarts }, laterMs };
+}
+
+function weighMember(needs: ChangeNeeds, draft: Draft, member: Member, now: number): void {
+  const { swim } = needs;
+  const self = swim.wire.self;
+  if (member.instance === self.instance) {
+    if (swim.wire.leaving) expel(draft, member, "left", true);
+    else if (member.incarnation < self.incarnation) renew(draft, self);
+    return;
+  }
+  const peer = swim.peers.get(member.instance);
+  if (peer === undefined) return;
+  if (peer.standing === "left") expel(draft, member, "left", true);
+  else if (peer.standing === "unreachable") {
+    expel(draft, member, `unreachable (${peer.reason})`, peer.refused);
+  } else if (peer.standing === "alive" && peer.member.incarnation > member.incarnation) {
+    if (peer.answeredMs !== NEVER) renew(draft, peer.member);
+  } else if (swim.isCut(peer, now)) {
+    const reason = `has no direct path to ${self.id}`;
+    draft.expelled.push({ member, isCut: true, isCertain: false, reason });
+  }
+}
+
+function expel(draft: Draft, member: Member, reason: string, isCertain: boolean): void {
+  draft.expelled.push({ member, isCut: false, isCertain, reason });
+}
+
+function renew(draft: Draft, member: Member): void {
+  draft.entering.push(member);
+  draft.entrances.push(`${member.id} restarted`);
+  draft.hasRestarts = true;
+}
+
+function weighOutsider(needs: ChangeNeeds, draft: Draft, peer: Peer, now: number): void {
+  const { view, swim, timing } = needs;
+  if (peer.answeredMs === NEVER) return;
+  if (peer.expelledIncarnation === peer.member.incarnation) {
+    const waitMs = timing.readmitMs * 2 ** Math.min(5, peer.expelledCount - 1);
+    if (now < peer.aliveSinceMs + waitMs) {
+      draft.laterMs = Math.min(draft.laterMs, peer.aliveSinceMs + waitMs);
+      return;
+    }
+  }
+  const { id, address, port } = peer.member;
+  const namesake = view.members.find((member) => member.id === id);
+  if (namesake !== undefined) {
+    const old = swim.peers.get(namesake.instance);
+    // One process an address and port: the old instance has ended, or the newcomer could not be there.
+    const isSamePlace = namesake.address === address && namesake.port === port;
+    if (isSamePlace && old !== undefined && old.standing !== "unreachable") {
+      swim.probes.hint(old, now);
+      return;
+    }
+    if (namesake.instance === swim.wire.self.instance || old?.standing === "alive") {
+      const where = `${namesake.address} port ${namesake.port}`;
+      needs.turnAway(peer, `the id ${id} is taken by the node at ${where}; give this one another`);
+      return;
+    }
+    if (old?.standing === "suspect") return;
+  }
+  if (draft.entering.some((member) => member.id === id)) return;
+  draft.entering.push(peer.member);
+  draft.entrances.push(`${id} joined`);
+}
+
+/**
+ * The view after `base` with those of `confirmed` out. Null when nothing is left of the change.
+ * A newcomer whose namesake stays has to wait.
+ */
+export function composeView(
+  base: View,
+  change: Change,
+  confirmed: readonly Expulsion[],
+): View | null {
+  const out = new Set(confirmed.map((one) => one.member.instance));
+  const kept = new Map<string, Member>();
+  for (const member of base.members) if (!out.has(member.instance)) kept.set(member.id, member);
+  const reasons = confirmed.map((one) => `${one.member.id} ${one.reason}`);
+  for (let i = 0; i < change.entering.length; i++) {
+    const member = change.entering[i] as Member;
+    const old = kept.get(member.id);
+    if (old !== undefined && old.instance !== member.instance) continue;
+    if (old === undefined && kept.size >= MEMBERS_MAX) continue;
+    kept.set(member.id, member);
+    reasons.push(change.entrances[i] as string);
+  }
+  if (kept.size === 0) return null;
+  reasons.push(...change.wishes);
+  if (reasons.length === 0) return null;
+  const members = [...kept.values()].sort((a, b) => compareNodeIds(a.id, b.id));
+  const reason = reasons.join(", ").slice(0, REASON_CHARS_MAX);
+  const view: View = { epoch: (base.epoch + 1) as Epoch, members, reason };
+  assertView(view);
+  return view;
+}
+
+export const REASON_CHARS_MAX = 400;
+
+export function assertView(view: View): void {
+  assert(view.epoch >= 1, "epochs begin with 1");
+  assert(view.members.length >= 1 && view.members.length <= MEMBERS_MAX, "a view has 1 … members");
+  for (let i = 1; i < view.members.length; i++) {
+    const order = compareNodeIds(
+      (view.members[i - 1] as Member).id,
+      (view.members[i] as Member).id,
+    );
+    assert(order < 0, "members are sorted and their ids unique");
+  }
+}
