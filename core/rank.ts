@@ -4,7 +4,7 @@
  * The metrics lie in the core's memory (`core.rankTable`), metric-major, since they change less often than they are
  * asked for. A candidate's score is
  *
- *   prior + (raw − prior) · halfLifeMs / (halfLifeMs + ageMs)     raw = Σ weight · metric, prior = Σ weight · prior
+ *   prior + (raw − prior) / (1 + ageMs / halfLifeMs)     raw = Σ weight · metric, prior = Σ weight · prior
  *
  * so an old measurement counts less and less and tends to what is known of candidates in general. All arithmetic is in
  * 32-bit floats in a fixed order: every node gets the same ranking. Equal scores rank by index, lower first. A candidate
