@@ -17,7 +17,7 @@ export const STATE_BYTES_MAX: number = 64 * 2 ** 30;
 export const STATE_PAGES_MAX: number = STATE_BYTES_MAX / PAGE_BYTES + REGIONS_MAX;
 
 /** Messages under way at a checkpoint: channels are drained first, so this is never the bulk. */
-export const MAILBOX_BYTES_MAX: number = 2 ** 30;
+export const MAILBOX_BYTES_MAX: number = 256 * 2 ** 20;
 
 /** Prologue, job and region table. */
 export const HEAD_BYTES_MAX: number = 1024 + REGIONS_MAX * (REGION_NAME_BYTES_MAX + 10);

@@ -210,15 +210,8 @@ export function decodeHead(bytes: Uint8Array): Result<ShardHead, ShardError> {
     return err({ kind: "too-short", wantBytes: headBytes.value, gotBytes: bytes.length });
   }
   const view = viewOf(bytes);
-  const bad = (what: string): Result<never, ShardError> => err({ kind: "bad-field", what });
-  const [version, epoch] = [readCount(view, 16) ?? 0, readCount(view, 24)];
-  if (version === 0 || epoch === null) return bad("the version or the epoch");
-  const flags = view.getUint32(72, true);
-  if (flags > (HAS_MAILBOX | HAS_PARENT)) return bad("a flag");
-  const parent = (flags & HAS_PARENT) === 0 ? null : readParent(bytes, view);
-  if (parent !== null && (parent.version === 0 || parent.version >= version)) {
-    return bad("the parent's version");
-  }
+  const identity = readIdentity(bytes, view);
+  if (!identity.ok) return identity;
   const mailboxBytes = readCount(view, 64);
   if (mailboxBytes === null || mailboxBytes > MAILBOX_BYTES_MAX) {
     return err({ kind: "too-large", what: "the mailbox" });
@@ -226,18 +219,34 @@ export function decodeHead(bytes: Uint8Array): Result<ShardHead, ShardError> {
   const end = HEAD_FIXED_BYTES + Math.min(view.getUint16(80, true), JOB_BYTES_MAX + 1);
   const isTooLong = end > HEAD_FIXED_BYTES + JOB_BYTES_MAX || end > headBytes.value;
   const job = isTooLong ? null : readText(bytes.subarray(HEAD_FIXED_BYTES, end));
-  if (job === null || job === "") return bad("the job");
+  if (job === null || job === "") return err({ kind: "bad-field", what: "the job" });
   const regions = readRegions(bytes.subarray(end, headBytes.value), view.getUint16(82, true));
   if (!regions.ok) return regions;
+  const hasMailbox = (view.getUint32(72, true) & HAS_MAILBOX) !== 0;
   return ok({
+    ...identity.value,
     job,
     rank: view.getUint32(76, true),
-    version: version as Version,
-    epoch: epoch as Epoch,
-    parent,
     layout: stateLayout(regions.value),
-    mailboxBytes: (flags & HAS_MAILBOX) === 0 ? null : mailboxBytes,
+    mailboxBytes: hasMailbox ? mailboxBytes : null,
   });
+}
+
+function readIdentity(
+  bytes: Uint8Array,
+  view: DataView,
+): Result<Pick<ShardHead, "version" | "epoch" | "parent">, ShardError> {
+  const [version, epoch] = [readCount(view, 16) ?? 0, readCount(view, 24)];
+  if (version === 0 || epoch === null) {
+    return err({ kind: "bad-field", what: "the version or the epoch" });
+  }
+  const flags = view.getUint32(72, true);
+  if (flags > (HAS_MAILBOX | HAS_PARENT)) return err({ kind: "bad-field", what: "a flag" });
+  const parent = (flags & HAS_PARENT) === 0 ? null : readParent(bytes, view);
+  if (parent !== null && (parent.version === 0 || parent.version >= version)) {
+    return err({ kind: "bad-field", what: "the parent's version" });
+  }
+  return ok({ version: version as Version, epoch: epoch as Epoch, parent });
 }
 
 /** An impossible number reads as version 0, which no parent has. */

@@ -95,16 +95,17 @@ function refusalOf(
     const most = store.limits.shardBytesMax;
     return { problem: "too-large", detail: `${bytes} bytes announced, at most ${most} are taken` };
   }
-  if (planEpoch < store.epoch) {
-    return { problem: "stale-epoch", detail: `epoch ${planEpoch} is over, ${store.epoch} holds` };
+  const epoch = store.epochOf(asked.job);
+  if (planEpoch < epoch) {
+    return { problem: "stale-epoch", detail: `epoch ${planEpoch} is over, ${epoch} holds` };
   }
   const parent = context.req.header(HEADERS.parent);
   if (parent === undefined) return null;
-  const [version, epoch] = parent.split("-").map(parseCount);
-  if (version == null || epoch == null) {
+  const [version, writer] = parent.split("-").map(parseCount);
+  if (version == null || writer == null) {
     return { problem: "bad-request", detail: `header ${HEADERS.parent} is <version>-<epoch>` };
   }
-  const found = store.find(asked.job, asked.rank, version as Version, epoch as Epoch);
+  const found = store.find(asked.job, asked.rank, version as Version, writer as Epoch);
   return found === null
     ? { problem: "missing-parent", detail: `version ${parent} is not held here, send a full shard` }
     : null;

@@ -21,6 +21,8 @@ export class StoreOpenError extends Error {
   override readonly name = "StoreOpenError";
 }
 
+type Opened = Extract<FromStore, { kind: "opened" }>;
+
 export interface FoundShard {
   readonly holding: Holding;
   readonly path: string;
@@ -28,6 +30,8 @@ export interface FoundShard {
 
 export class StoreClient {
   readonly limits: StoreLimits;
+  /** One line for each shard that did not match its digests when the folder was scanned. */
+  readonly damagedAtStart: readonly string[];
   /** Shards of others, in memory. */
   readonly cache: ShardCache;
   readonly #worker: Worker;
@@ -36,16 +40,17 @@ export class StoreClient {
   readonly #holdings = new Map<string, readonly Holding[]>();
   readonly #listeners = new Set<(event: StoreEvent) => void>();
   readonly #admissions = new Map<number, (admission: Admission) => void>();
-  #epoch = 0 as Epoch;
+  readonly #epochs = new Map<string, Epoch>();
   #admissionCount = 0;
   #closing: (() => void) | null = null;
 
-  constructor(worker: Worker, options: StoreOptions, holdings: readonly Holding[]) {
+  constructor(worker: Worker, options: StoreOptions, opened: Opened) {
     this.#worker = worker;
+    this.damagedAtStart = opened.damaged;
     this.folder = checkpointFolder(options.dataFolder);
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.cache = new ShardCache(this.limits.partnerCacheBytes);
-    for (const [job, held] of Map.groupBy(holdings, (holding) => holding.job)) {
+    for (const [job, held] of Map.groupBy(opened.holdings, (holding) => holding.job)) {
       this.#holdings.set(job, held);
     }
     worker.onmessage = (message: MessageEvent<FromStore>) => this.#hear(message.data);
@@ -56,7 +61,7 @@ export class StoreClient {
   }
 
   execute(command: StoreCommand): void {
-    if ("epoch" in command) this.raiseEpoch(command.epoch);
+    if ("epoch" in command) this.raiseEpoch(command.job, command.epoch);
     this.#tell({ kind: "command", command });
   }
 
@@ -73,15 +78,18 @@ export class StoreClient {
       : (this.#holdings.get(job) ?? []);
   }
 
-  /** The view in force. Captures and copies of an older epoch are refused, also those under way. */
-  raiseEpoch(epoch: Epoch): void {
-    if (epoch <= this.#epoch) return;
-    this.#epoch = epoch;
-    this.#tell({ kind: "epoch", epoch });
+  /**
+   * The plan of a job in force, which every command raises too. Captures and copies of an older one are refused, also
+   * those under way. Of a job and not of the node: a view may change without a job being touched.
+   */
+  raiseEpoch(job: string, epoch: Epoch): void {
+    if (epoch <= this.epochOf(job)) return;
+    this.#epochs.set(job, epoch);
+    this.#tell({ kind: "epoch", job, epoch });
   }
 
-  get epoch(): Epoch {
-    return this.#epoch;
+  epochOf(job: string): Epoch {
+    return this.#epochs.get(job) ?? (0 as Epoch);
   }
 
   /** The shard that `epoch` wrote; without an epoch the newest that is sealed. */
@@ -168,7 +176,7 @@ export function openStore(options: StoreOptions): Promise<StoreClient> {
     worker.onerror = (event) => refuse(`checkpoint store: ${event.message}`);
     worker.onmessage = (message: MessageEvent<FromStore>) => {
       const first = message.data;
-      if (first.kind === "opened") resolve(new StoreClient(worker, options, first.holdings));
+      if (first.kind === "opened") resolve(new StoreClient(worker, options, first));
       else if (first.kind === "refused") refuse(first.detail);
     };
     worker.postMessage({ kind: "open", options } satisfies ToStore);

@@ -43,12 +43,17 @@ export type Admission =
 export type ToStore =
   | { readonly kind: "open"; readonly options: StoreOptions }
   | { readonly kind: "command"; readonly command: StoreCommand }
-  | { readonly kind: "epoch"; readonly epoch: Epoch }
+  | { readonly kind: "epoch"; readonly job: string; readonly epoch: Epoch }
   | { readonly kind: "admit"; readonly id: number; readonly arrival: Arrival }
   | { readonly kind: "close" };
 
 export type FromStore =
-  | { readonly kind: "opened"; readonly holdings: readonly Holding[] }
+  | {
+      readonly kind: "opened";
+      readonly holdings: readonly Holding[];
+      /** One line for each shard that was set aside. */
+      readonly damaged: readonly string[];
+    }
   /** The data folder cannot be used: one line that names it and says what to do. */
   | { readonly kind: "refused"; readonly detail: string }
   | { readonly kind: "event"; readonly event: StoreEvent }
