@@ -28,7 +28,8 @@ export interface PeerHandler<Message> extends LinkHandler<Message> {
 }
 
 export interface PeerLinkOptions<Message> {
-  readonly hello: Hello;
+  /** Asked anew for each connection. */
+  readonly hello: () => Hello;
   readonly codec: LinkCodec<Message>;
   readonly handler: PeerHandler<Message>;
   readonly compareIds: (a: string, b: string) => number;
@@ -48,12 +49,10 @@ interface Peer {
 export class PeerLinks<Message> implements Links<Message> {
   readonly #options: PeerLinkOptions<Message>;
   readonly #peers = new Map<string, Peer>();
-  readonly #helloFrame: Uint8Array;
   #isClosed = false;
 
   constructor(options: PeerLinkOptions<Message>) {
     this.#options = options;
-    this.#helloFrame = encodeHello(options.hello);
   }
 
   send(id: string, at: Endpoint, message: Message): boolean {
@@ -187,7 +186,7 @@ export class PeerLinks<Message> implements Links<Message> {
   /** `dialled`: the peer we meant to reach. */
   #begin(connection: Connection, dialled: Peer | null): Inbound {
     let peer: Peer | null = null;
-    return converse(connection, this.#helloFrame, {
+    return converse(connection, encodeHello(this.#options.hello()), {
       onHello: (hello) => {
         const found = this.#admit(connection, hello, dialled);
         if (found.kind === "refuse") return found;
@@ -219,7 +218,7 @@ export class PeerLinks<Message> implements Links<Message> {
   ): Refusal | { readonly kind: "admitted"; readonly peer: Peer } {
     const known = this.#peers.get(hello.node)?.open ?? null;
     const choice = chooseLink({
-      own: this.#options.hello,
+      own: this.#options.hello(),
       candidate: { hello, isDialled: connection.isDialled },
       wanted: dialled?.id ?? null,
       current: known && { hello: known.hello, isDialled: known.connection.isDialled },

@@ -10,13 +10,11 @@ export function selfCommand(args: readonly string[]): readonly string[] {
   return [process.execPath, fileURLToPath(new URL("../../main.ts", import.meta.url)), ...args];
 }
 
-/** The environment of a copy of ourselves: never asked to be Bun, and told nothing that is meant for a program. */
+/** The environment of a copy of ourselves: as ours, but never asked to be Bun. */
 export function selfEnvironment(): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (value !== undefined && name !== "BUN_BE_BUN" && !name.startsWith("HOLDFAST_")) {
-      env[name] = value;
-    }
+    if (value !== undefined && name !== "BUN_BE_BUN") env[name] = value;
   }
   return env;
 }

@@ -1,0 +1,244 @@
+/**
+ * Brings an agent up: claims its data folder and address, ends what a dead agent left, opens the store, joins or founds.
+ *
+ * Each step that can fail for a reason outside holdfast fails with one line that names the thing and what to do; what was
+ * claimed before is let go, and nothing on disk is changed by an agent that cannot start.
+ */
+import { mkdirSync, realpathSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { createCore } from "../../../core/core.ts";
+import { shardRoutes } from "../../checkpoint/io/shard-routes.ts";
+import { openStore, type StoreClient, StoreOpenError } from "../../checkpoint/io/store-client.ts";
+import type { NodeId, Role } from "../../membership/membership.ts";
+import type { SavedMembership } from "../../membership/membership-events.ts";
+import { Membership } from "../../membership/membership-machine.ts";
+import { decodePacket, encodePacket } from "../../membership/packet-codec.ts";
+import { type Server, startServer } from "../../net/io/server.ts";
+import type { Endpoint } from "../../runtime/datagrams.ts";
+import type { Disk } from "../../runtime/disk.ts";
+import { randomHex, randomSeed, realClock } from "../../runtime/io/clock.ts";
+import { type BindError, openDatagrams } from "../../runtime/io/datagrams.ts";
+import { folderDisk } from "../../runtime/io/disk.ts";
+import { ProcessNotes } from "../../runtime/io/leftovers.ts";
+import type { Log } from "../../runtime/log.ts";
+import { prng } from "../../runtime/prng.ts";
+import { err, ok, type Result } from "../../runtime/result.ts";
+import type { JobRecord } from "../job.ts";
+import type { NodeConfig } from "../node-events.ts";
+import { NodeMachine } from "../node-machine.ts";
+import { orderByCore } from "../placement.ts";
+import { AgentProcess } from "./agent-process.ts";
+import { agentApi } from "./api.ts";
+import { type DataFolder, openDataFolder } from "./data-folder.ts";
+import { readRecord } from "./wire.ts";
+import { MEMBERSHIP_DOCUMENT, RECORD_PREFIX } from "./world.ts";
+
+/** A program that does not reach a call of the SDK within this time after a fault is ended and started anew. */
+const IDLE_WITHIN_MS = 10_000;
+/** A recovery without progress for this long begins again under a higher epoch. */
+const PHASE_WITHIN_MS = 5_000;
+const LEAVE_WITHIN_MS = 3_000;
+
+export interface AgentSettings {
+  readonly id: NodeId;
+  readonly address: string;
+  readonly port: number;
+  readonly role: Role;
+  readonly dataFolder: string;
+  /** On tmpfs; the agent makes a folder of its own in it. */
+  readonly sharedMemory: string;
+  readonly seeds: readonly Endpoint[];
+  readonly found: boolean;
+  readonly log: Log;
+}
+
+export interface OpenAgent {
+  /** Leaves the cluster, then ends everything. */
+  stop(): Promise<void>;
+}
+
+/** One line for the user. */
+export type OpenFailure = string;
+
+function whyNotBound(error: BindError, settings: AgentSettings, protocol: string): string {
+  const at = `${settings.address}:${settings.port} (${protocol})`;
+  switch (error.kind) {
+    case "in-use":
+      return `${at} is in use by another program: stop that one, or choose another with --port or --address`;
+    case "no-address":
+      return `${settings.address} is no address of this machine: choose one of \`ip address\` with --address`;
+    case "io":
+      return `${at} cannot be listened on: ${error.detail}`;
+  }
+}
+
+/** Its own folder in shared memory, the same at every start with this data folder. */
+function sharedMemoryOf(settings: AgentSettings): string {
+  const digest = Bun.hash.xxHash3(realpathSync(settings.dataFolder)).toString(16).padStart(16, "0");
+  return join(settings.sharedMemory, `holdfast-${digest.slice(0, 8)}`);
+}
+
+function readMembership(
+  disk: Disk,
+  settings: AgentSettings,
+): Result<SavedMembership | null, string> {
+  const read = disk.read(MEMBERSHIP_DOCUMENT);
+  if (read.kind === "absent") return ok(null);
+  if (read.kind === "damaged") {
+    // A voter that has forgotten its promises must not vote under its old name: as a wiped node it is another voter.
+    settings.log.say(
+      "fault",
+      `membership state is damaged (${read.detail}): joining as a new node`,
+    );
+    return ok(null);
+  }
+  const saved = read.document as SavedMembership;
+  if (saved.id === settings.id) return ok(saved);
+  return err(
+    `data folder ${settings.dataFolder} belongs to node ${saved.id}, not ${settings.id}: give --id ${saved.id}, or another folder with --data`,
+  );
+}
+
+function readRecords(disk: Disk, log: Log): readonly JobRecord[] {
+  return disk.list(RECORD_PREFIX).flatMap((name) => {
+    const read = disk.read(name);
+    const record = read.kind === "document" ? readRecord(read.document) : null;
+    if (record?.ok === true) return [record.value];
+    log.say("fault", `${name} is damaged and left out: another member has the job's record`);
+    return [];
+  });
+}
+
+interface Claimed {
+  readonly folder: DataFolder;
+  readonly disk: Disk;
+  readonly notes: ProcessNotes;
+  readonly saved: SavedMembership | null;
+  readonly sharedMemoryFolder: string;
+}
+
+async function claim(settings: AgentSettings): Promise<Result<Claimed, OpenFailure>> {
+  const opened = await openDataFolder(settings.dataFolder);
+  if (!opened.ok) return err(opened.error.detail);
+  const folder = opened.value;
+  const disk = folderDisk(folder.state);
+  const saved = readMembership(disk, settings);
+  if (!saved.ok) {
+    folder.release();
+    return saved;
+  }
+  const notes = new ProcessNotes(folder.run);
+  for (const line of await notes.endAll()) settings.log.say("event", line);
+  const sharedMemoryFolder = sharedMemoryOf(settings);
+  try {
+    rmSync(sharedMemoryFolder, { recursive: true, force: true });
+    mkdirSync(sharedMemoryFolder, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    folder.release();
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return err(
+      `shared memory ${settings.sharedMemory} cannot be used (${why}): choose another with --shm`,
+    );
+  }
+  return ok({ folder, disk, notes, saved: saved.value, sharedMemoryFolder });
+}
+
+function machineOf(settings: AgentSettings, claimed: Claimed, store: StoreClient): NodeMachine {
+  const { id, address, port, role, found } = settings;
+  const clock = realClock();
+  const membership = new Membership(
+    { id, instance: randomHex(8), address, port, role, found },
+    claimed.saved,
+    prng(randomSeed()),
+  );
+  const config: NodeConfig = {
+    id,
+    address,
+    role,
+    sharedMemoryFolder: claimed.sharedMemoryFolder,
+    idleWithinMs: IDLE_WITHIN_MS,
+    phaseWithinMs: PHASE_WITHIN_MS,
+    wallOffsetMs: clock.wallMs() - clock.nowMs(),
+  };
+  return new NodeMachine({
+    config,
+    membership,
+    savedRecords: readRecords(claimed.disk, settings.log),
+    holdings: store.holdings(),
+    order: orderByCore(createCore()),
+  });
+}
+
+function serve(
+  settings: AgentSettings,
+  agent: AgentProcess,
+  store: StoreClient,
+): Result<Server, BindError> {
+  return startServer({
+    address: settings.address,
+    port: settings.port,
+    large: new Map([["/v1/shards", shardRoutes(store)]]),
+    routes: agentApi(agent),
+    accept: (connection) => agent.links.accept(connection),
+    onDefect: (detail) => settings.log.say("fault", `defect while answering: ${detail}`),
+  });
+}
+
+export async function openAgent(settings: AgentSettings): Promise<Result<OpenAgent, OpenFailure>> {
+  const claimed = await claim(settings);
+  if (!claimed.ok) return claimed;
+  const { folder, disk, notes, sharedMemoryFolder, saved } = claimed.value;
+  let store: StoreClient;
+  try {
+    store = await openStore({ dataFolder: folder.path });
+  } catch (cause) {
+    folder.release();
+    if (cause instanceof StoreOpenError) return err(cause.message);
+    throw cause;
+  }
+  const agent = new AgentProcess({
+    machine: machineOf(settings, claimed.value, store),
+    own: settings.id,
+    clock: realClock(),
+    log: settings.log,
+    disk,
+    folder,
+    notes,
+    store,
+    order: orderByCore(createCore()),
+    address: settings.address,
+    sharedMemoryFolder,
+    modulesFolder: join(sharedMemoryFolder, "node_modules"),
+    incarnation: (saved?.incarnation ?? 0) + 1,
+  });
+  const abandon = (line: string): Result<never, OpenFailure> => {
+    agent.stop();
+    void store.close();
+    folder.release();
+    return err(line);
+  };
+  const server = serve(settings, agent, store);
+  if (!server.ok) return abandon(whyNotBound(server.error, settings, "TCP"));
+  const datagrams = await openDatagrams({
+    address: settings.address,
+    port: settings.port,
+    codec: { encode: encodePacket, decode: decodePacket },
+    onDatagram: (packet, from) => agent.hear(packet, from),
+    onGarbage: (address, bytes) =>
+      settings.log.say("detail", `${bytes} bytes of garbage over UDP from ${address}, dropped`),
+  });
+  if (!datagrams.ok) {
+    await server.value.stop();
+    return abandon(whyNotBound(datagrams.error, settings, "UDP"));
+  }
+  agent.begin(datagrams.value, settings.seeds);
+  return ok({
+    stop: async () => {
+      await agent.leave(LEAVE_WITHIN_MS);
+      agent.stop();
+      await server.value.stop();
+      await store.close();
+      folder.release();
+    },
+  });
+}
