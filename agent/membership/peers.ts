@@ -37,6 +37,8 @@ export class Peer {
   contactMs: number = NEVER;
   /** Last time it answered us, by any path. */
   answeredMs: number = NEVER;
+  /** Last time it answered us itself, not through another. */
+  directMs: number = NEVER;
   /** Last time a probe of ours ended without an answer. */
   failedMs: number = NEVER;
   /** First failed probe since it last answered. */
@@ -69,6 +71,7 @@ export class Peer {
     this.rebuttal = rebuttal;
     this.suspicion = null;
     this.answeredMs = NEVER;
+    this.directMs = NEVER;
     this.aliveSinceMs = now;
     this.#acquit();
   }
@@ -107,6 +110,10 @@ export class PeerTable {
 
   get(instance: string): Peer | undefined {
     return this.#byInstance.get(instance);
+  }
+
+  size(): number {
+    return this.#byInstance.size;
   }
 
   all(): IterableIterator<Peer> {

@@ -13,11 +13,16 @@ import { assert } from "../../core/assert.ts";
 import type { Prng } from "../runtime/prng.ts";
 import { type Member, majorityOf, type View } from "./membership.ts";
 import type { MembershipTiming } from "./timing.ts";
-import { type Change, composeView, type Expulsion } from "./view-change.ts";
+import { type Change, type Confirmed, composeView, type Expulsion } from "./view-change.ts";
 import { type Accepted, BALLOT_SLOTS, type Ballot, type Opinion } from "./view-message.ts";
 
 export type ProposerMessage =
-  | { readonly kind: "poll"; readonly nonce: number; readonly expel: readonly string[] }
+  | {
+      readonly kind: "poll";
+      readonly nonce: number;
+      readonly expel: readonly string[];
+      readonly admit: readonly string[];
+    }
   | { readonly kind: "prepare"; readonly ballot: Ballot }
   | { readonly kind: "accept"; readonly ballot: Ballot; readonly view: View };
 
@@ -27,7 +32,7 @@ export interface ProposerHost {
   readonly self: () => Member;
   readonly now: () => number;
   readonly send: (to: Member, message: ProposerMessage) => void;
-  readonly opinion: (instance: string) => Opinion;
+  readonly opinions: (expel: readonly string[], admit: readonly string[]) => readonly Opinion[];
   /** This node's own acceptor; `then` once the answer is on disk. False: it promised a higher ballot. */
   readonly prepareOwn: (ballot: Ballot, then: (accepted: Accepted | null) => void) => boolean;
   readonly acceptOwn: (ballot: Ballot, view: View, then: () => void) => boolean;
@@ -37,6 +42,8 @@ export interface ProposerHost {
   readonly contradicted: (expulsion: Expulsion, detail: string) => void;
   readonly log: (text: string) => void;
 }
+
+const NOTHING_CONFIRMED: Confirmed = { expelled: [], entering: [] };
 
 type Phase = "idle" | "polling" | "preparing" | "accepting";
 
@@ -48,7 +55,7 @@ export class Proposer {
   #phase: Phase = "idle";
   #base: View | null = null;
   #change: Change | null = null;
-  #confirmed: readonly Expulsion[] = [];
+  #confirmed: Confirmed = NOTHING_CONFIRMED;
   #view: View | null = null;
   #ballot: Ballot = -1;
   /** Highest ballot seen anywhere for this epoch. */
@@ -100,23 +107,25 @@ export class Proposer {
     assert(!this.isBusy(), "one proposal at a time");
     this.#base = base;
     this.#change = change;
-    this.#confirmed = [];
+    this.#confirmed = NOTHING_CONFIRMED;
     // Who left says so itself: nobody has to confirm it.
-    if (change.expelled.every((one) => one.isCertain && one.reason === "left")) {
-      this.#confirmed = change.expelled;
+    const isPlain = change.expelled.every((one) => one.reason === "left");
+    if (isPlain && change.entering.length === 0) {
+      this.#confirmed = { expelled: change.expelled, entering: [] };
       this.#propose(now);
       return;
     }
     this.#opinions.clear();
     this.#nonce++;
     const expel = change.expelled.map((one) => one.member.instance);
-    this.#enter("polling", { kind: "poll", nonce: this.#nonce, expel }, now);
-    const own = this.#indexOf(this.#host.self().instance);
-    this.#opinions.set(
-      own,
-      expel.map((instance) => this.#host.opinion(instance)),
-    );
+    const admit = change.entering.map((member) => member.instance);
+    this.#enter("polling", { kind: "poll", nonce: this.#nonce, expel, admit }, now);
+    this.#opinions.set(this.#ownIndex(), this.#host.opinions(expel, admit));
     this.#countPoll(now, false);
+  }
+
+  #ownIndex(): number {
+    return this.#indexOf(this.#host.self().instance);
   }
 
   #indexOf(instance: string): number {
@@ -154,31 +163,35 @@ export class Proposer {
   onOpinion(instance: string, nonce: number, opinions: readonly Opinion[], now: number): void {
     if (this.#phase !== "polling" || nonce !== this.#nonce) return;
     const index = this.#indexOf(instance);
-    const expelled = (this.#change as Change).expelled;
-    if (index < 0 || opinions.length !== expelled.length) return;
+    const { expelled, entering } = this.#change as Change;
+    if (index < 0 || opinions.length !== expelled.length + entering.length) return;
     this.#answered.add(index);
     this.#opinions.set(index, opinions);
     this.#countPoll(now, false);
   }
 
-  #silentVotes(which: number): number {
+  #votes(which: number, opinion: Opinion): number {
     let count = 0;
-    for (const opinions of this.#opinions.values()) if (opinions[which] === "silent") count++;
+    for (const opinions of this.#opinions.values()) if (opinions[which] === opinion) count++;
     return count;
   }
 
   #countPoll(now: number, isLast: boolean): void {
-    const expelled = (this.#change as Change).expelled;
+    const { expelled, entering, restarted, wishes } = this.#change as Change;
+    const majority = this.#majority();
     // One who hears it may break the tie of two halves that cannot talk; Paxos then decides for one of them.
-    const confirmed = expelled.filter(
-      (one, which) => this.#silentVotes(which) >= this.#majority() - (one.isCut ? 1 : 0),
+    const out = expelled.filter(
+      (one, which) => this.#votes(which, "silent") >= majority - (one.isCut ? 1 : 0),
     );
-    if (confirmed.length < expelled.length) {
-      const { entering, wishes } = this.#change as Change;
-      const isWorthwhile = confirmed.length + entering.length + wishes.length > 0;
-      if (!isLast || !isWorthwhile) return;
+    // Reached by a majority, and by every worker that has tried.
+    const within = entering.filter((_, i) => {
+      const which = expelled.length + i;
+      return this.#votes(which, "heard") >= majority && this.#votes(which, "silent") === 0;
+    });
+    if (out.length < expelled.length || within.length < entering.length) {
+      if (!isLast || out.length + within.length + restarted.length + wishes.length === 0) return;
     }
-    this.#confirmed = confirmed;
+    this.#confirmed = { expelled: out, entering: within };
     this.#propose(now);
   }
 
@@ -203,8 +216,7 @@ export class Proposer {
   #prepare(now: number): void {
     const highest = Math.max(this.#seen, this.#host.ownPromised(), 0);
     const round = Math.floor(highest / BALLOT_SLOTS) + 1;
-    const own = this.#indexOf(this.#host.self().instance);
-    const ballot = round * BALLOT_SLOTS + own;
+    const ballot = round * BALLOT_SLOTS + this.#ownIndex();
     this.#ballot = ballot;
     this.#seen = ballot;
     this.#highest = null;
@@ -286,12 +298,12 @@ export class Proposer {
   #pollAgain(now: number): void {
     // Opinions change: all are asked again, those who said no too.
     this.#answered.clear();
-    const own = this.#indexOf(this.#host.self().instance);
-    const expelled = (this.#change as Change).expelled;
-    this.#opinions.set(
-      own,
-      expelled.map((one) => this.#host.opinion(one.member.instance)),
+    const { expelled, entering } = this.#change as Change;
+    const own = this.#host.opinions(
+      expelled.map((one) => one.member.instance),
+      entering.map((member) => member.instance),
     );
+    this.#opinions.set(this.#ownIndex(), own);
     this.#sendToMissing();
     this.#countPoll(now, this.#resendCount >= POLL_PATIENCE);
   }

@@ -21,6 +21,11 @@ const GOSSIP_ALL_MAX = 8;
 const GOSSIP_FANOUT = 4;
 /** Lost members and seeds tried per retry. */
 const RETRIES = 3;
+/**
+ * Everybody is probed within so many rounds, by several probes a round where the cluster is larger. Plain SWIM probes one a
+ * round at any size; but a node has to know within `freezeMs` whether it still hears a majority.
+ */
+const PROBE_SPAN_ROUNDS = 8;
 /** Direct probes that must have failed in a row before a path counts as cut. */
 const CUT_PROBES = 3;
 /** A peer met or restarted so recently that a refused link may still be about its past. */
@@ -83,8 +88,11 @@ export class Swim implements ProbeListener {
     if (this.#roundsToProbe > 0) this.#roundsToProbe--;
     else {
       this.#roundsToProbe = this.awareness.score();
-      const peer = this.peers.nextToProbe();
-      if (peer !== null) this.probes.begin(peer, now);
+      const count = Math.ceil((this.peers.size() + 1) / PROBE_SPAN_ROUNDS);
+      for (let i = 0; i < count; i++) {
+        const peer = this.peers.nextToProbe();
+        if (peer !== null) this.probes.begin(peer, now);
+      }
     }
     for (const peer of this.peers.all()) {
       if (peer.cutSinceMs !== NEVER && peer.standing === "alive") this.probes.begin(peer, now);
@@ -236,6 +244,7 @@ export class Swim implements ProbeListener {
       peer.cutProbes++;
       return;
     }
+    peer.directMs = now;
     if (path === "direct") this.awareness.lower();
     else peer.contactMs = now;
     peer.cutSinceMs = NEVER;
@@ -278,8 +287,39 @@ export class Swim implements ProbeListener {
     if (this.standings.isQuiet(now)) return "unsure";
     if (this.standings.isSilent(peer, now) || this.isCut(peer, now)) return "silent";
     this.probes.hint(peer, now);
-    const roundMs = this.#timing.probeIntervalMs * (this.peers.livingCount() + 2);
-    return now - peer.answeredMs <= roundMs ? "heard" : "unsure";
+    return this.#isFresh(peer.answeredMs, now) ? "heard" : "unsure";
+  }
+
+  /** Whether we have a direct path to one who is to be let in. */
+  opinionOnEntry(instance: string, now: number): Opinion {
+    if (instance === this.wire.self.instance) return "heard";
+    const peer = this.peers.get(instance);
+    if (peer === undefined) return "unsure";
+    if (this.#isFresh(peer.directMs, now)) return "heard";
+    const hasFailed = peer.failedMs > peer.directMs || peer.cutSinceMs !== NEVER;
+    if (peer.probe === null) this.probes.begin(peer, now);
+    // Only workers need a path to each other.
+    const isBetweenWorkers = peer.member.role === "worker" && this.wire.self.role === "worker";
+    return hasFailed && isBetweenWorkers ? "silent" : "unsure";
+  }
+
+  #isFresh(sinceMs: number, now: number): boolean {
+    return now - sinceMs <= 2 * PROBE_SPAN_ROUNDS * this.#timing.probeIntervalMs;
+  }
+
+  /**
+   * Looks at those members that have not been heard for a moment. True while it is not clear whether another one is failing
+   * too; those who are well answer within a round trip.
+   */
+  isMoreToCome(now: number): boolean {
+    let isOpen = this.standings.suspects().length > 0;
+    for (const peer of this.peers.all()) {
+      if (!peer.inView || peer.standing !== "alive") continue;
+      if (now - peer.contactMs <= 1.5 * this.#timing.probeIntervalMs) continue;
+      isOpen = true;
+      this.probes.hint(peer, now);
+    }
+    return isOpen;
   }
 
   /** Held up for long: all under way is void. */

@@ -74,6 +74,8 @@ export class TestCluster {
   readonly #byPort: Map<number, TestNode> = new Map();
   readonly #cut: Set<string> = new Set();
   readonly #epochs: Map<number, string> = new Map();
+  /** When the last message of each stream arrives. */
+  readonly #streams: Map<string, number> = new Map();
   readonly #heap: Timer[] = [];
   #order = 0;
 
@@ -123,6 +125,11 @@ export class TestCluster {
   }
 
   start(id: string): void {
+    this.startAs(id, id);
+  }
+
+  /** Under another name than its own, as a wrong configuration would. */
+  startAs(id: string, name: string): void {
     const node = this.#node(id);
     node.run++;
     node.view = null;
@@ -131,7 +138,7 @@ export class TestCluster {
     const { address, port } = node.endpoint;
     const instance = `${id}-folder-${node.folders}`;
     const found = id === "n1" && node.folders === 1;
-    const config = { id: node.id, instance, address, port, role: node.role, found };
+    const config = { id: name as NodeId, instance, address, port, role: node.role, found };
     const { timing } = this.#options;
     const full = timing === undefined ? config : { ...config, timing };
     const random = this.#prng.fork(`${id} ${node.run}`);
@@ -308,7 +315,7 @@ export class TestCluster {
   }
 
   #story(): string {
-    const lines = [...this.#nodes.values()].map((node) => {
+    const lines = [...this.#nodes.values()].slice(0, 8).map((node) => {
       const members = node.view?.members.map((one) => `${one.id}/${one.incarnation}`).join(" ");
       const state = node.machine === null ? "down" : (node.frozen ?? "acts");
       return `\n  ${node.id}: view ${node.view?.epoch ?? 0} [${members ?? ""}] ${state}`;
@@ -462,8 +469,11 @@ export class TestCluster {
     const target = this.#byPort.get(port);
     if (target === undefined || this.#prng.unit() < this.loss / 10) return;
     if (this.#options.filter?.(from.id, target.id, message) === false) return;
-    this.#later(this.#delay(), () => {
-      // A stream needs both directions.
+    // A stream keeps the order and needs both directions.
+    const stream = `${from.id}>${target.id}`;
+    const atMs = Math.max(this.nowMs + this.#delay(), this.#streams.get(stream) ?? 0);
+    this.#streams.set(stream, atMs);
+    this.#later(atMs - this.nowMs, () => {
       if (!this.#passes(from, target) || !this.#passes(target, from)) return;
       this.#giveIf(target, { kind: "message", from: from.id, message });
     });

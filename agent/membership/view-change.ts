@@ -21,14 +21,12 @@ export interface Expulsion {
 
 export interface Change {
   readonly expelled: readonly Expulsion[];
-  /** New members, and members under a new incarnation; they take the place of one with the same id. */
+  /** New members; they take the place of one with the same id. */
   readonly entering: readonly Member[];
-  /** Why, one for each of `entering`. */
-  readonly entrances: readonly string[];
+  /** Members under a new incarnation: their programs are gone. */
+  readonly restarted: readonly Member[];
   /** Somebody wishes the next epoch, whatever else; in words. */
   readonly wishes: readonly string[];
-  /** A member of the view runs anew. */
-  readonly hasRestarts: boolean;
 }
 
 export interface ChangeNeeds {
@@ -43,8 +41,7 @@ export interface ChangeNeeds {
 interface Draft {
   readonly expelled: Expulsion[];
   readonly entering: Member[];
-  readonly entrances: string[];
-  hasRestarts: boolean;
+  readonly restarted: Member[];
   /** When a node that must wait may be let in. */
   laterMs: number;
 }
@@ -57,18 +54,19 @@ export function wantedChange(
   const draft: Draft = {
     expelled: [],
     entering: [],
-    entrances: [],
-    hasRestarts: false,
+    restarted: [],
     laterMs: Number.POSITIVE_INFINITY,
   };
   for (const member of needs.view.members) weighMember(needs, draft, member, now);
   for (const peer of needs.swim.peers.all()) {
     if (!peer.inView && peer.standing === "alive") weighOutsider(needs, draft, peer, now);
   }
-  const { expelled, entering, entrances, hasRestarts, laterMs } = draft;
+  const { expelled, entering, restarted, laterMs } = draft;
   const wishes = needs.wishes;
-  if (expelled.length + entering.length + wishes.length === 0) return { change: null, laterMs };
-  return { change: { expelled, entering, entrances, wishes, hasRestarts }, laterMs };
+  if (expelled.length + entering.length + restarted.length + wishes.length === 0) {
+    return { change: null, laterMs };
+  }
+  return { change: { expelled, entering, restarted, wishes }, laterMs };
 }
 
 function weighMember(needs: ChangeNeeds, draft: Draft, member: Member, now: number): void {
@@ -76,7 +74,7 @@ function weighMember(needs: ChangeNeeds, draft: Draft, member: Member, now: numb
   const self = swim.wire.self;
   if (member.instance === self.instance) {
     if (swim.wire.leaving) expel(draft, member, "left", true);
-    else if (member.incarnation < self.incarnation) renew(draft, self);
+    else if (member.incarnation < self.incarnation) draft.restarted.push(self);
     return;
   }
   const peer = swim.peers.get(member.instance);
@@ -85,7 +83,7 @@ function weighMember(needs: ChangeNeeds, draft: Draft, member: Member, now: numb
   else if (peer.standing === "unreachable") {
     expel(draft, member, `unreachable (${peer.reason})`, peer.refused);
   } else if (peer.standing === "alive" && peer.member.incarnation > member.incarnation) {
-    if (peer.answeredMs !== NEVER) renew(draft, peer.member);
+    if (peer.answeredMs !== NEVER) draft.restarted.push(peer.member);
   } else if (swim.isCut(peer, now)) {
     const reason = `has no direct path to ${self.id}`;
     draft.expelled.push({ member, isCut: true, isCertain: false, reason });
@@ -96,15 +94,10 @@ function expel(draft: Draft, member: Member, reason: string, isCertain: boolean)
   draft.expelled.push({ member, isCut: false, isCertain, reason });
 }
 
-function renew(draft: Draft, member: Member): void {
-  draft.entering.push(member);
-  draft.entrances.push(`${member.id} restarted`);
-  draft.hasRestarts = true;
-}
-
 function weighOutsider(needs: ChangeNeeds, draft: Draft, peer: Peer, now: number): void {
   const { view, swim, timing } = needs;
-  if (peer.answeredMs === NEVER) return;
+  // Whoever answers through others only cannot work with us.
+  if (peer.directMs === NEVER || peer.cutSinceMs !== NEVER) return;
   if (peer.expelledIncarnation === peer.member.incarnation) {
     const waitMs = timing.readmitMs * 2 ** Math.min(5, peer.expelledCount - 1);
     if (now < peer.aliveSinceMs + waitMs) {
@@ -131,33 +124,32 @@ function weighOutsider(needs: ChangeNeeds, draft: Draft, peer: Peer, now: number
   }
   if (draft.entering.some((member) => member.id === id)) return;
   draft.entering.push(peer.member);
-  draft.entrances.push(`${id} joined`);
 }
 
-/**
- * The view after `base` with those of `confirmed` out. Null when nothing is left of the change.
- * A newcomer whose namesake stays has to wait.
- */
-export function composeView(
-  base: View,
-  change: Change,
-  confirmed: readonly Expulsion[],
-): View | null {
-  const out = new Set(confirmed.map((one) => one.member.instance));
+/** What a poll has confirmed of a change. */
+export interface Confirmed {
+  readonly expelled: readonly Expulsion[];
+  readonly entering: readonly Member[];
+}
+
+/** The view after `base`. Null when nothing is left of the change. A newcomer whose namesake stays has to wait. */
+export function composeView(base: View, change: Change, confirmed: Confirmed): View | null {
+  const out = new Set(confirmed.expelled.map((one) => one.member.instance));
   const kept = new Map<string, Member>();
   for (const member of base.members) if (!out.has(member.instance)) kept.set(member.id, member);
-  const reasons = confirmed.map((one) => `${one.member.id} ${one.reason}`);
-  for (let i = 0; i < change.entering.length; i++) {
-    const member = change.entering[i] as Member;
-    const old = kept.get(member.id);
-    if (old !== undefined && old.instance !== member.instance) continue;
-    if (old === undefined && kept.size >= MEMBERS_MAX) continue;
+  const reasons = confirmed.expelled.map((one) => `${one.member.id} ${one.reason}`);
+  for (const member of change.restarted) {
+    if (kept.get(member.id)?.instance !== member.instance) continue;
     kept.set(member.id, member);
-    reasons.push(change.entrances[i] as string);
+    reasons.push(`${member.id} restarted`);
   }
-  if (kept.size === 0) return null;
+  for (const member of confirmed.entering) {
+    if (kept.has(member.id) || kept.size >= MEMBERS_MAX) continue;
+    kept.set(member.id, member);
+    reasons.push(`${member.id} joined`);
+  }
   reasons.push(...change.wishes);
-  if (reasons.length === 0) return null;
+  if (kept.size === 0 || reasons.length === 0) return null;
   const members = [...kept.values()].sort((a, b) => compareNodeIds(a.id, b.id));
   const reason = reasons.join(", ").slice(0, REASON_CHARS_MAX);
   const view: View = { epoch: (base.epoch + 1) as Epoch, members, reason };

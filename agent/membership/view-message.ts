@@ -23,20 +23,23 @@ interface Envelope {
   readonly epoch: Epoch | 0;
 }
 
-/** A voter's own observation of a member that is to be expelled. */
+/** A voter's own observation of one that is to be expelled or let in. */
 export type Opinion = "silent" | "heard" | "unsure";
 
 export type ViewMessage = Envelope &
-  /** Before anything is promised: does your own observation agree that these instances are silent? */
   (
-    | { readonly kind: "poll"; readonly nonce: number; readonly expel: readonly string[] }
+    | {
+        /** Before anything is promised: are these instances silent to you, have you a direct path to those? */
+        readonly kind: "poll";
+        readonly nonce: number;
+        readonly expel: readonly string[];
+        readonly admit: readonly string[];
+      }
     | {
         readonly kind: "opinion";
         readonly nonce: number;
-        /** One for each of `expel`, in its order. */
+        /** One for each of `expel`, then one for each of `admit`. */
         readonly opinions: readonly Opinion[];
-        /** Why not, in words, where it is not `silent`. */
-        readonly detail: string;
       }
     | { readonly kind: "prepare"; readonly ballot: Ballot }
     | { readonly kind: "promise"; readonly ballot: Ballot; readonly accepted: Accepted | null }

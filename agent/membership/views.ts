@@ -41,12 +41,14 @@ interface PendingPoll {
   readonly from: Member;
   readonly nonce: number;
   readonly expel: readonly string[];
+  readonly admit: readonly string[];
   readonly endMs: number;
   told: string;
 }
 
 const WISHES_MAX = 16;
 const LEAVE_WITHIN_MS = 2000;
+const RECONSIDER_MS = 10;
 
 export class Views {
   readonly #needs: ViewsNeeds;
@@ -60,6 +62,8 @@ export class Views {
   #cluster: string;
   #wishes: string[] = [];
   #pendingPoll: PendingPoll | null = null;
+  /** The last message about an epoch after the next, for when the view between has come. */
+  #ahead: { readonly from: Member; readonly message: ViewMessage } | null = null;
   #now = 0;
   #startedMs = 0;
   #foundMs: number = Number.POSITIVE_INFINITY;
@@ -87,7 +91,7 @@ export class Views {
       self: () => swim.wire.self,
       now: () => this.#now,
       send: (to, message) => this.#send(to, message, this.#nextEpoch()),
-      opinion: (instance) => swim.opinion(instance, this.#now),
+      opinions: (expel, admit) => this.#opinions(expel, admit),
       prepareOwn: (ballot, then) => {
         if (!this.#acceptor.prepare(ballot)) return false;
         const accepted = this.#acceptor.accepted();
@@ -228,6 +232,9 @@ export class Views {
     this.#mustConsider = true;
     this.#needs.swim.setView(view, clusterTag(cluster), true, this.#now);
     this.#needs.journal.write(() => this.#install(view));
+    const ahead = this.#ahead;
+    this.#ahead = null;
+    if (ahead?.message.epoch === this.#nextEpoch()) this.#onRequest(ahead.from, ahead.message);
   }
 
   #install(view: View): void {
@@ -304,8 +311,10 @@ export class Views {
       if (isQuestion) this.#tell(from);
       return;
     }
-    if (message.epoch > epoch + 1) this.heardEpoch(message.epoch - 1, from);
-    else if (this.#isVoter()) this.#onVote(from, message);
+    if (message.epoch > epoch + 1) {
+      this.#ahead = { from, message };
+      this.heardEpoch(message.epoch - 1, from);
+    } else if (this.#isVoter()) this.#onVote(from, message);
   }
 
   #onVote(from: Member, message: ViewMessage): void {
@@ -317,6 +326,7 @@ export class Views {
           from,
           nonce: message.nonce,
           expel: message.expel,
+          admit: message.admit,
           endMs: this.#now + this.#needs.timing.phaseMs,
           told: "",
         };
@@ -356,15 +366,24 @@ export class Views {
       this.#pendingPoll = null;
       return;
     }
-    const { swim } = this.#needs;
-    const opinions: Opinion[] = poll.expel.map((one) => swim.opinion(one, this.#now));
+    const opinions = this.#opinions(poll.expel, poll.admit);
     const told = opinions.join(" ");
     if (told === poll.told) return;
     poll.told = told;
-    const detail = opinions.includes("heard") ? `${swim.wire.self.id} hears them` : "";
     const { nonce } = poll;
-    this.#send(poll.from, { kind: "opinion", nonce, opinions, detail }, this.#nextEpoch());
-    if (opinions.every((one) => one === "silent")) this.#pendingPoll = null;
+    this.#send(poll.from, { kind: "opinion", nonce, opinions }, this.#nextEpoch());
+    const isSettled = opinions.every(
+      (one, i) => one === (i < poll.expel.length ? "silent" : "heard"),
+    );
+    if (isSettled) this.#pendingPoll = null;
+  }
+
+  #opinions(expel: readonly string[], admit: readonly string[]): readonly Opinion[] {
+    const { swim } = this.#needs;
+    return [
+      ...expel.map((one) => swim.opinion(one, this.#now)),
+      ...admit.map((one) => swim.opinionOnEntry(one, this.#now)),
+    ];
   }
 
   #onPrepare(from: Member, ballot: Ballot): void {
@@ -469,8 +488,10 @@ export class Views {
       this.#othersMs === NEVER ? NEVER : this.#othersMs + (rank + 1) * timing.takeoverMs,
       this.#backoffMs,
     );
-    if (this.#now < startMs) this.#considerMs = Math.min(laterMs, startMs);
-    else this.#propose(view, change, rank);
+    if (this.#now < startMs) {
+      // What we wait for may be settled at any moment.
+      this.#considerMs = Math.min(laterMs, startMs, this.#now + RECONSIDER_MS);
+    } else this.#propose(view, change, rank);
   }
 
   #propose(view: View, change: Change, rank: number): void {
@@ -490,10 +511,9 @@ export class Views {
     if (isBooting && !view.members.every((member) => this.#isHeard(member))) {
       return Math.max(0, this.#startedMs + timing.bootGraceMs - this.#wantedSinceMs);
     }
-    if (change.expelled.some((one) => one.isCertain) || change.hasRestarts) return 0;
-    if (change.expelled.length > 0) {
-      return swim.standings.suspects().length > 0 ? timing.batchMs : 0;
-    }
+    const { expelled, restarted } = change;
+    if (expelled.some((one) => one.isCertain) || restarted.length > 0) return 0;
+    if (expelled.length > 0) return swim.isMoreToCome(this.#now) ? timing.batchMs : 0;
     if (change.wishes.length > 0) {
       // A peer's connection was just lost: if the peer is gone, one change says both.
       return swim.probes.hasHint() ? timing.hintTimeoutMs : 0;
