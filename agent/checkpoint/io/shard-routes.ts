@@ -61,12 +61,11 @@ async function sendShard(context: Context, store: StoreClient): Promise<Response
   }
   const { holding, path } = found;
   const cached = store.cache.get(path);
-  const file = Bun.file(path);
-  const digest = cached?.digest ?? (await readWholeDigest(file));
+  const digest = cached?.digest ?? (await readWholeDigest(path));
   if (digest === null) {
     return problem(context, { problem: "not-found", detail: `${path} cannot be read` });
   }
-  return new Response(cached === null ? file : streamOf(cached), {
+  return new Response(cached === null ? Bun.file(path) : streamOf(cached), {
     headers: {
       "content-type": "application/octet-stream",
       [HEADERS.shardEpoch]: String(holding.epoch),

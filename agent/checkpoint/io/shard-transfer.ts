@@ -5,6 +5,7 @@
  * moves no byte fails after `stallMs`. A sender cannot see how far the kernel has come, so a PUT has its size over a slow
  * rate as its bound. Nothing is tried twice here; who asks decides that.
  */
+import { stat } from "node:fs/promises";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Epoch } from "../../membership/membership.ts";
 import type { ShardSource, Version } from "../checkpoint.ts";
@@ -50,9 +51,13 @@ export interface Problem {
 }
 
 /** null: the footer cannot be read. */
-export async function readWholeDigest(shard: Blob): Promise<string | null> {
+export async function readWholeDigest(path: string): Promise<string | null> {
   try {
-    const bytes = await shard.slice(-FOOTER_BYTES).arrayBuffer();
+    // A slice counted from the end of a file that was not looked at yet is empty in Bun 1.4.5.
+    const { size } = await stat(path);
+    const bytes = await Bun.file(path)
+      .slice(size - FOOTER_BYTES, size)
+      .arrayBuffer();
     const footer = decodeFooter(new Uint8Array(bytes));
     return footer.ok ? footer.value.whole.toHex() : null;
   } catch {
@@ -83,8 +88,14 @@ async function problemOf(response: Response, source: ShardSource): Promise<Probl
   return { kind: "problem", problem, detail: `${source.node}: ${detail}` };
 }
 
+/** `ECONNREFUSED` says more than the sentence that comes with it. */
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : null;
+  return typeof code === "string" ? code : detailOf(error);
+}
+
 function unreachable(source: ShardSource, error: unknown): Problem {
-  const detail = `${source.node} at ${source.url} cannot be reached: ${detailOf(error)}`;
+  const detail = `${source.node} at ${source.url} cannot be reached: ${reasonOf(error)}`;
   return { kind: "problem", problem: "unreachable", detail };
 }
 
