@@ -6,6 +6,7 @@
  */
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { selfCommand, selfEnvironment } from "../../../runtime/io/self-command.ts";
 import { descendantsOf, isGone, readProcess } from "./process-table.ts";
 
 export interface AgentSeat {
@@ -33,12 +34,6 @@ export interface ClusterPlace {
 /** How long an agent may take to end its programs and go when it is asked to. */
 const LEAVE_WITHIN_MS = 2_000;
 
-/** How this very program is started again: the executable by itself, under Bun with its entry. */
-export function selfCommand(): readonly string[] {
-  const isCompiled = Bun.main.startsWith("/$bunfs/");
-  return isCompiled ? [process.execPath] : [process.execPath, Bun.main];
-}
-
 export class Agents {
   readonly seats: readonly AgentSeat[];
   readonly #children: ReadonlyMap<string, Bun.Subprocess>;
@@ -62,14 +57,12 @@ export class Agents {
       const log = openSync(logPath, "a");
       const child = Bun.spawn({
         cmd: [
-          ...selfCommand(),
-          "agent",
-          ...["--id", id, "--address", address, "--port", String(place.port)],
+          ...selfCommand(["agent", "--id", id, "--address", address, "--port", String(place.port)]),
           ...["--data", folder, "--shm", shm],
           ...(index === 0 ? ["--found"] : ["--join", first]),
         ],
         cwd: place.folder,
-        env: { ...process.env, [place.mark[0]]: place.mark[1] },
+        env: { ...selfEnvironment(), [place.mark[0]]: place.mark[1] },
         stdio: ["ignore", log, log],
         // Ctrl-C is for the demo: it ends its agents in order.
         detached: true,

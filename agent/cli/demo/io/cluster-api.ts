@@ -1,9 +1,16 @@
 /**
- * What the demo asks of an agent, and how the answers are read: status, submit, output, decisions.
+ * What the demo asks of an agent, and how the answers are read: status, submit, output, decisions. The same routes that
+ * `holdfast status`, `run` and `job` use.
+ *
+ * An agent that does not answer is an ordinary thing in a demo that kills agents: it gives null, never an exception.
  */
-import type { Result } from "../../../runtime/result.ts";
+import type { Decision } from "../../../job/io/api.ts";
+import { type Cursor, formatCursor, type OutputEvent } from "../../../job/io/output-stream.ts";
+import type { ClusterStatus, NodeStatus, SilentNode } from "../../../job/io/status.ts";
+import { askAgent } from "../../../net/io/http-client.ts";
+import { readNdjson } from "../../../net/io/ndjson.ts";
+import { err, ok, type Result } from "../../../runtime/result.ts";
 import type { NodeRow } from "../events.ts";
-import type { LoggedDecision } from "../phases.ts";
 import type { AgentSeat } from "./agents.ts";
 
 export interface JobOrder {
@@ -15,21 +22,100 @@ export interface JobOrder {
   readonly checkpointEveryMs: number | null;
 }
 
-export interface ClusterApi {
-  /** Every node as this agent knows it, with what it has of `job`; null when the agent does not answer. */
-  status(seat: AgentSeat, job: string | null): Promise<readonly NodeRow[] | null>;
-  submit(seat: AgentSeat, order: JobOrder): Promise<Result<string, string>>;
-  /** Resolves with the job's exit code, or null when the stream broke before. */
-  followOutput(
-    seat: AgentSeat,
-    job: string,
-    onLine: (rank: number, line: string) => void,
-    stop: AbortSignal,
-  ): Promise<number | null>;
-  /** Resolves when the agent ends or `stop` is raised. */
-  followDecisions(
-    seat: AgentSeat,
-    stop: AbortSignal,
-    onDecision: (decision: LoggedDecision) => void,
-  ): Promise<void>;
+export type JobEnd = Extract<OutputEvent, { kind: "end" }>;
+
+const STATUS_WITHIN_MS = 1_000;
+const SUBMIT_WITHIN_MS = 20_000;
+
+function hostOf(seat: AgentSeat): string {
+  return `${seat.address}:${seat.port}`;
+}
+
+function rowOf(node: NodeStatus | SilentNode, lead: string | null, job: string | null): NodeRow {
+  const running = node.ranks.find((rank) => rank.job === job);
+  const holds = "holds" in node ? node.holds : [];
+  return {
+    id: node.id,
+    address: node.address,
+    state: node.state,
+    epoch: node.epoch,
+    isLead: node.id === lead,
+    agentPid: node.pid,
+    rank: running?.rank ?? null,
+    programPid: running?.programPid ?? null,
+    proxyPid: running?.proxyPid ?? null,
+    holds: holds
+      .filter((held) => held.job === job)
+      .map((held) => ({ rank: held.rank, versions: held.sealed })),
+  };
+}
+
+/** Every node as this agent knows it, with what it has of `job`; null when the agent does not answer. */
+export async function askStatus(
+  seat: AgentSeat,
+  job: string | null,
+): Promise<readonly NodeRow[] | null> {
+  const answer = await askAgent<ClusterStatus>({
+    at: hostOf(seat),
+    path: "/v1/status",
+    timeoutMs: STATUS_WITHIN_MS,
+  });
+  if (!answer.ok) return null;
+  return answer.value.nodes.map((node) => rowOf(node, answer.value.lead, job));
+}
+
+/** The job's id. */
+export async function submitJob(seat: AgentSeat, order: JobOrder): Promise<Result<string, string>> {
+  const answer = await askAgent<{ readonly job: string }>({
+    at: hostOf(seat),
+    path: "/v1/jobs",
+    timeoutMs: SUBMIT_WITHIN_MS,
+    body: order,
+  });
+  return answer.ok ? ok(answer.value.job) : err(answer.error.detail);
+}
+
+async function readStream(
+  seat: AgentSeat,
+  path: string,
+  stop: AbortSignal,
+  onValue: (value: unknown) => void,
+): Promise<void> {
+  try {
+    const response = await fetch(`http://${hostOf(seat)}${path}`, { signal: stop });
+    if (response.ok) await readNdjson(response, onValue);
+    else await response.body?.cancel();
+  } catch {
+    // The agent died, or we stop: the caller looks which.
+  }
+}
+
+/** How the job ended, or null when the stream broke before. `cursor` says where to read on at another agent. */
+export async function followOutput(
+  seat: AgentSeat,
+  job: string,
+  reader: { readonly cursor: Cursor; readonly onLine: (rank: number, text: string) => void },
+  stop: AbortSignal,
+): Promise<JobEnd | null> {
+  let end: JobEnd | null = null;
+  const path = `/v1/jobs/${job}/output?after=${formatCursor(reader.cursor)}`;
+  await readStream(seat, path, stop, (value) => {
+    const event = value as OutputEvent;
+    if (event.kind === "end") end = event;
+    if (event.kind !== "line") return;
+    // Two streams of one node may overlap for a moment.
+    if (event.seq <= (reader.cursor.get(event.node) ?? 0)) return;
+    reader.cursor.set(event.node, event.seq);
+    reader.onLine(event.rank, event.text);
+  });
+  return end;
+}
+
+/** Resolves when the agent ends or `stop` is raised. */
+export async function followDecisions(
+  seat: AgentSeat,
+  stop: AbortSignal,
+  onDecision: (decision: Decision) => void,
+): Promise<void> {
+  await readStream(seat, "/v1/decisions", stop, (value) => onDecision(value as Decision));
 }

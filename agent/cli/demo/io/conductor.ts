@@ -11,7 +11,14 @@ import type { LoggedDecision } from "../phases.ts";
 import { parseReport, RunTracker } from "../run-tracker.ts";
 import { judge, type KillOutcome, type Verdict } from "../verdict.ts";
 import type { AgentSeat, Agents } from "./agents.ts";
-import type { ClusterApi, JobOrder } from "./cluster-api.ts";
+import {
+  askStatus,
+  followDecisions,
+  followOutput,
+  type JobEnd,
+  type JobOrder,
+  submitJob,
+} from "./cluster-api.ts";
 import { goneOf, killAll, victimsOf } from "./killing.ts";
 
 export interface DemoPlan {
@@ -30,12 +37,14 @@ const GONE_WITHIN_MS = 2_000;
 /** A training that tells nothing for this long hangs. */
 const SILENT_MS_MAX = 20_000;
 
+/** What `holdfast run` ends with when a job is lost and can be resumed. */
+const EXIT_LOST = 75;
+
 export class DemoError extends Error {}
 
 export class Conductor {
   readonly #plan: DemoPlan;
   readonly #agents: Agents;
-  readonly #api: ClusterApi;
   readonly #emit: (event: DemoEvent) => void;
   readonly #stop: AbortSignal;
   readonly #decisions: LoggedDecision[] = [];
@@ -49,14 +58,12 @@ export class Conductor {
     plan: DemoPlan,
     world: {
       readonly agents: Agents;
-      readonly api: ClusterApi;
       readonly emit: (event: DemoEvent) => void;
       readonly stop: AbortSignal;
     },
   ) {
     this.#plan = plan;
     this.#agents = world.agents;
-    this.#api = world.api;
     this.#emit = world.emit;
     this.#stop = world.stop;
   }
@@ -104,7 +111,7 @@ export class Conductor {
 
   async #refreshStatus(): Promise<void> {
     for (const seat of this.#agents.alive()) {
-      const rows = await this.#api.status(seat, this.#job);
+      const rows = await askStatus(seat, this.#job);
       if (rows === null) continue;
       const known = rows.map((row) =>
         this.#killed.has(row.id)
@@ -127,7 +134,7 @@ export class Conductor {
   }
 
   async #followDecisions(seat: AgentSeat): Promise<void> {
-    await this.#api.followDecisions(seat, this.#stop, (decision) => {
+    await followDecisions(seat, this.#stop, (decision) => {
       this.#decisions.push(decision);
       const { node, epoch, phase, text } = decision;
       this.#emit({ kind: "decision", node, epoch, phase, text });
@@ -166,14 +173,13 @@ export class Conductor {
       if (performance.now() - heardMs > SILENT_MS_MAX) quiet.abort();
     }, 500);
     try {
-      const exitCode = await this.#followJob(
-        job,
-        onLine,
-        AbortSignal.any([quiet.signal, this.#stop]),
-      );
+      const ended = await this.#followJob(job, onLine, AbortSignal.any([quiet.signal, this.#stop]));
       over.abort();
       await killing;
-      const end = tracker.end(exitCode, performance.now() - sinceMs);
+      if (ended.exitCode !== 0 && ended.verdict !== null) {
+        this.#emit({ kind: "note", text: ended.verdict });
+      }
+      const end = tracker.end(ended.exitCode ?? EXIT_LOST, performance.now() - sinceMs);
       this.#emit({ kind: "run-end", end });
       return end;
     } catch (error) {
@@ -190,24 +196,25 @@ export class Conductor {
   async #submit(order: JobOrder): Promise<string> {
     let why = "no agent lives";
     for (const seat of this.#agents.alive()) {
-      const answer = await this.#api.submit(seat, order);
+      const answer = await submitJob(seat, order);
       if (answer.ok) return answer.value;
       why = answer.error;
     }
     throw new DemoError(`the job was not accepted: ${why}`);
   }
 
-  /** Follows the output at one agent after the other until the job's exit code is known. */
+  /** Follows the output at one agent after the other until the job has ended. */
   async #followJob(
     job: string,
     onLine: (rank: number, line: string) => void,
     stop: AbortSignal,
-  ): Promise<number> {
+  ): Promise<JobEnd> {
+    const reader = { cursor: new Map<string, number>(), onLine };
     for (;;) {
       for (const seat of this.#agents.alive()) {
         stop.throwIfAborted();
-        const exitCode = await this.#api.followOutput(seat, job, onLine, stop);
-        if (exitCode !== null) return exitCode;
+        const end = await followOutput(seat, job, reader, stop);
+        if (end !== null) return end;
       }
       stop.throwIfAborted();
       if (this.#agents.alive().length === 0) throw new DemoError("no agent lives any more");

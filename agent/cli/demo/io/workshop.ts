@@ -8,7 +8,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { selfCommand } from "./agents.ts";
+import { selfCommand, selfEnvironment } from "../../../runtime/io/self-command.ts";
 import { processesMarked } from "./process-table.ts";
 
 export const MARK_NAME = "HOLDFAST_DEMO";
@@ -60,7 +60,8 @@ export function openWorkshop(isKept: boolean): Workshop {
   const mark = [MARK_NAME, id] as const;
   const doomed = isKept ? [sharedMemory] : [folder, sharedMemory];
   const janitor = Bun.spawn({
-    cmd: [...selfCommand(), JANITOR_COMMAND, id, ...doomed],
+    cmd: [...selfCommand([JANITOR_COMMAND, id, ...doomed])],
+    env: selfEnvironment(),
     stdio: ["pipe", "ignore", "ignore"],
     detached: true,
   });
