@@ -75,18 +75,32 @@ export async function submitJob(seat: AgentSeat, order: JobOrder): Promise<Resul
   return answer.ok ? ok(answer.value.job) : err(answer.error.detail);
 }
 
-async function readStream(
+/** Ends when the stream does, whether it was finished, the agent died, or `stop` was raised: the caller looks which. */
+async function* readStream(
   seat: AgentSeat,
   path: string,
   stop: AbortSignal,
-  onValue: (value: unknown) => void,
-): Promise<void> {
+): AsyncGenerator<unknown, void> {
+  let values: AsyncIterator<unknown>;
   try {
     const response = await fetch(`http://${hostOf(seat)}${path}`, { signal: stop });
-    if (response.ok) await readNdjson(response, onValue);
-    else await response.body?.cancel();
+    if (!response.ok) {
+      await response.body?.cancel();
+      return;
+    }
+    values = readNdjson(response)[Symbol.asyncIterator]();
   } catch {
-    // The agent died, or we stop: the caller looks which.
+    return;
+  }
+  for (;;) {
+    let next: IteratorResult<unknown>;
+    try {
+      next = await values.next();
+    } catch {
+      return;
+    }
+    if (next.done === true) return;
+    yield next.value;
   }
 }
 
@@ -99,15 +113,15 @@ export async function followOutput(
 ): Promise<JobEnd | null> {
   let end: JobEnd | null = null;
   const path = `/v1/jobs/${job}/output?after=${formatCursor(reader.cursor)}`;
-  await readStream(seat, path, stop, (value) => {
+  for await (const value of readStream(seat, path, stop)) {
     const event = value as OutputEvent;
     if (event.kind === "end") end = event;
-    if (event.kind !== "line") return;
+    if (event.kind !== "line") continue;
     // Two streams of one node may overlap for a moment.
-    if (event.seq <= (reader.cursor.get(event.node) ?? 0)) return;
+    if (event.seq <= (reader.cursor.get(event.node) ?? 0)) continue;
     reader.cursor.set(event.node, event.seq);
     reader.onLine(event.rank, event.text);
-  });
+  }
   return end;
 }
 
@@ -117,5 +131,5 @@ export async function followDecisions(
   stop: AbortSignal,
   onDecision: (decision: Decision) => void,
 ): Promise<void> {
-  await readStream(seat, "/v1/decisions", stop, (value) => onDecision(value as Decision));
+  for await (const value of readStream(seat, "/v1/decisions", stop)) onDecision(value as Decision);
 }
