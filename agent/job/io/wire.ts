@@ -42,19 +42,20 @@ const view = z.object({ epoch, members: z.array(member).min(1).max(1024), reason
 
 const accepted = z.object({ ballot: count, view });
 const envelope = { cluster: z.string().max(64), instance: z.string().max(64), epoch };
+const instances = z.array(z.string().max(64)).max(1024);
 const viewMessage = z.discriminatedUnion("kind", [
   z.object({
     ...envelope,
     kind: z.literal("poll"),
     nonce: count,
-    expel: z.array(z.string().max(64)).max(1024),
+    expel: instances,
+    admit: instances,
   }),
   z.object({
     ...envelope,
     kind: z.literal("opinion"),
     nonce: count,
-    opinions: z.array(z.enum(["silent", "heard", "unsure"])).max(1024),
-    detail: text,
+    opinions: z.array(z.enum(["silent", "heard", "unsure"])).max(2048),
   }),
   z.object({ ...envelope, kind: z.literal("prepare"), ballot: count }),
   z.object({

@@ -205,7 +205,7 @@ export class World {
         log.say(effect.level === "info" ? "event" : "fault", effect.text);
         break;
       case "standing":
-        log.say("event", `${effect.member.id} is ${effect.standing}: ${effect.reason}`);
+        log.say("detail", `${effect.member.id} is ${effect.standing}: ${effect.reason}`);
         break;
       case "frozen":
       case "thawed":

@@ -17,7 +17,7 @@ export const PEER_PATH = "/v1/peer";
 const REDIAL_MS_MIN = 50;
 const REDIAL_MS_MAX = 2_000;
 /** What a peer may leave unread; then it is cut off rather than let this agent's memory grow. */
-const UNSENT_BYTES_MAX = 64 * 1024 * 1024;
+export const UNSENT_BYTES_MAX: number = 64 * 1024 * 1024;
 
 /** `LinkHandler` with what the real world knows besides. */
 export interface PeerHandler<Message> extends LinkHandler<Message> {

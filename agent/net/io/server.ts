@@ -12,7 +12,7 @@ import { FRAME_BYTES_MAX } from "../frames.ts";
 import { problemResponse } from "../problem.ts";
 import type { Connection } from "./connection.ts";
 import type { Inbound } from "./conversation.ts";
-import { PEER_PATH } from "./peer-links.ts";
+import { PEER_PATH, UNSENT_BYTES_MAX } from "./peer-links.ts";
 
 /** A job's command line and environment fit many times over. */
 export const BODY_BYTES_MAX: number = 1024 * 1024;
@@ -99,7 +99,8 @@ export function startServer(options: ServerOptions): Result<Server, BindError> {
       },
       websocket: {
         maxPayloadLength: FRAME_BYTES_MAX,
-        backpressureLimit: Number.MAX_SAFE_INTEGER,
+        // Above it frames would be dropped in silence; `PeerLinks` cuts the link long before.
+        backpressureLimit: UNSENT_BYTES_MAX * 2,
         open: (socket) => {
           socket.data.inbound = options.accept(connectionOf(socket));
         },

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ProcessNotes, startTicksOf } from "./leftovers.ts";
-import { OUTPUT_LINE_CHARACTERS_MAX, LineSplitter } from "./lines.ts";
+import { LineSplitter, OUTPUT_LINE_CHARACTERS_MAX } from "./lines.ts";
 import { realProcesses } from "./processes.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-processes-"));
@@ -121,6 +121,10 @@ describe("lines", () => {
     const splitter = new LineSplitter((line) => lines.push(line));
     splitter.push(new TextEncoder().encode("x".repeat(OUTPUT_LINE_CHARACTERS_MAX * 2 + 5)));
     splitter.end();
-    expect(lines.map((line) => line.length)).toEqual([OUTPUT_LINE_CHARACTERS_MAX, OUTPUT_LINE_CHARACTERS_MAX, 5]);
+    expect(lines.map((line) => line.length)).toEqual([
+      OUTPUT_LINE_CHARACTERS_MAX,
+      OUTPUT_LINE_CHARACTERS_MAX,
+      5,
+    ]);
   });
 });

@@ -1,0 +1,91 @@
+/**
+ * How the commands ask a cluster: one agent at a time, another one when it does not answer.
+ *
+ * The first address is the user's (`--agent`, `HOLDFAST_AGENT`, or this machine's default). Once an agent has answered, the
+ * other members are known too, so a command survives the death of the agent it began with.
+ */
+import type { NodeStatus } from "../job/io/status.ts";
+import { askAgent, unreachable } from "../net/io/http-client.ts";
+import { PROBLEMS, type Problem, readProblem } from "../net/problem.ts";
+import { CliError } from "./cli-error.ts";
+
+export const AGENT_DEFAULT = "127.0.0.1:7400";
+export const AGENT_ENV = "HOLDFAST_AGENT";
+
+const ANSWER_WITHIN_MS = 20_000;
+const MEMBERS_WITHIN_MS = 2_000;
+
+function remedyOf(problem: Problem): string | undefined {
+  if (problem.kind !== "unreachable") return undefined;
+  return `start one with \`holdfast agent\`, or name another with --agent ADDRESS:PORT or ${AGENT_ENV}`;
+}
+
+export function cliError(problem: Problem): CliError {
+  return new CliError(problem.detail, PROBLEMS[problem.kind].exitCode, remedyOf(problem));
+}
+
+export class AgentClient {
+  /** The one that is asked, then the others. */
+  #addresses: string[];
+
+  constructor(address?: string) {
+    this.#addresses = [address ?? process.env[AGENT_ENV] ?? AGENT_DEFAULT];
+  }
+
+  get address(): string {
+    return this.#addresses[0] ?? AGENT_DEFAULT;
+  }
+
+  /** Throws a `CliError` when the agent refuses or nobody answers. */
+  async get<Answer>(path: string): Promise<Answer> {
+    const answer = await askAgent<Answer>({ at: this.address, path, timeoutMs: ANSWER_WITHIN_MS });
+    if (!answer.ok) throw cliError(answer.error);
+    return answer.value;
+  }
+
+  async post<Answer>(path: string, body: unknown): Promise<Answer> {
+    const ask = { at: this.address, path, timeoutMs: ANSWER_WITHIN_MS, body };
+    const answer = await askAgent<Answer>(ask);
+    if (!answer.ok) throw cliError(answer.error);
+    return answer.value;
+  }
+
+  /** Asks who the other members are. Silence changes nothing. */
+  async learnMembers(): Promise<void> {
+    const answer = await askAgent<NodeStatus>({
+      at: this.address,
+      path: "/v1/node",
+      timeoutMs: MEMBERS_WITHIN_MS,
+    });
+    if (!answer.ok) return;
+    const { members } = answer.value;
+    const others = members
+      .filter((member) => member.inView)
+      .map(({ address, port }) =>
+        address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`,
+      );
+    this.#addresses = [...new Set([this.address, ...others])];
+  }
+
+  /** The next member becomes the one that is asked. */
+  turn(): void {
+    const [first, ...others] = this.#addresses;
+    if (first !== undefined) this.#addresses = [...others, first];
+  }
+
+  get memberCount(): number {
+    return this.#addresses.length;
+  }
+
+  /** Throws a `CliError` when there is no stream to read. */
+  async stream(path: string, signal: AbortSignal): Promise<Response> {
+    let response: Response;
+    try {
+      response = await fetch(`http://${this.address}${path}`, { signal });
+    } catch (cause) {
+      throw cliError(unreachable(this.address, cause));
+    }
+    if (response.ok) return response;
+    throw cliError(readProblem(response.status, await response.text()));
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * `holdfast agent`: the agent of this node, in the foreground until it is told to leave.
+ *
+ * SIGTERM and SIGINT: leave in good order, so that the others need not find out; a second one ends it at once.
+ */
+import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { resolve } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { openAgent } from "../job/io/open-agent.ts";
+import type { NodeId } from "../membership/membership.ts";
+import type { Endpoint } from "../runtime/datagrams.ts";
+import { stderrLog } from "../runtime/io/log.ts";
+import { type AgentOptions, agentOptions, type PartialOptions } from "./agent-options.ts";
+import { CliError, EXIT_CONFIG } from "./cli-error.ts";
+
+const EXAMPLES = `
+Examples:
+  One node that begins a cluster, two that join it:
+    holdfast agent --id n1 --address 10.0.0.1 --data /var/lib/holdfast --found
+    holdfast agent --id n2 --address 10.0.0.2 --data /var/lib/holdfast --join 10.0.0.1:7400
+    holdfast agent --id n3 --address 10.0.0.3 --data /var/lib/holdfast --join 10.0.0.1:7400
+
+  A witness, which votes so that an even split is decided, but runs no programs:
+    holdfast agent --id w1 --address 10.0.0.9 --data /var/lib/holdfast --join 10.0.0.1:7400 --witness
+
+  The same from a file; a flag wins over the file:
+    holdfast agent --config /etc/holdfast.toml --log detail
+
+    # /etc/holdfast.toml
+    id = "n1"
+    address = "10.0.0.1"
+    data = "/var/lib/holdfast"
+    join = ["10.0.0.2:7400", "10.0.0.3:7400"]
+    found = true
+
+After a restart an agent finds its cluster again from its data folder.
+`;
+
+interface Flags extends PartialOptions {
+  readonly config?: string;
+  readonly bootstrap?: boolean;
+}
+
+function endpointOf(text: string): Endpoint {
+  const colon = text.lastIndexOf(":");
+  const address = text.slice(0, colon).replace(/^\[|\]$/g, "");
+  const port = Number(text.slice(colon + 1));
+  if (isIP(address) === 0 || port < 1 || port > 65_535) {
+    throw new CliError(`--join ${text}: must be ADDRESS:PORT, such as 10.0.0.1:7400`, EXIT_CONFIG);
+  }
+  return { address, port };
+}
+
+function readConfig(path: string): { readonly path: string; readonly text: string } {
+  try {
+    return { path, text: readFileSync(path, "utf8") };
+  } catch (cause) {
+    const code = (cause as { code?: string }).code;
+    const why = code === "ENOENT" ? "there is no such file" : `it cannot be read (${code})`;
+    throw new CliError(`--config ${path}: ${why}`, EXIT_CONFIG);
+  }
+}
+
+function onSignals(stop: () => Promise<void>): void {
+  let isLeaving = false;
+  const leave = (): void => {
+    if (isLeaving) process.exit(1);
+    isLeaving = true;
+    void stop().then(() => process.exit(0));
+  };
+  process.on("SIGTERM", leave);
+  process.on("SIGINT", leave);
+}
+
+async function runAgent(options: AgentOptions): Promise<void> {
+  const log = stderrLog(options.id, options.log);
+  const agent = await openAgent({
+    id: options.id as NodeId,
+    address: options.address,
+    port: options.port,
+    role: options.witness ? "witness" : "worker",
+    dataFolder: resolve(options.data),
+    sharedMemory: options.shm,
+    seeds: options.join.map(endpointOf),
+    // Nobody to join: then this node is the beginning.
+    found: options.found || options.join.length === 0,
+    log,
+  });
+  if (!agent.ok) throw new CliError(agent.error, EXIT_CONFIG);
+  onSignals(() => agent.value.stop());
+  log.say("event", `agent ${options.id} listens on ${options.address}:${options.port}`);
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port >= 1 && port <= 65_535) return port;
+  throw new InvalidArgumentError("must be a number from 1 to 65535");
+}
+
+function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), ...value.split(",")];
+}
+
+export function agentCommand(): Command {
+  return new Command("agent")
+    .description("run the agent of this node")
+    .option("--id <id>", "name of this node, stable over restarts")
+    .option("--address <ip>", "IP address that the other nodes reach this one at")
+    .option("--port <port>", "UDP and TCP port (default 7400)", portNumber)
+    .option("--data <folder>", "data folder of this agent")
+    .option("--join <address:port>", "a node of the cluster to join; may be repeated", collect)
+    .option("--found", "begin a cluster when none of --join answers")
+    .option("--bootstrap", "the same as --found")
+    .option("--witness", "vote, but run no programs")
+    .option("--shm <folder>", "folder on tmpfs for shared memory (default /dev/shm)")
+    .option("--log <level>", "fault, event or detail (default event)")
+    .option("--config <file>", "read these settings from a TOML file; flags win over it")
+    .addHelpText("after", EXAMPLES)
+    .action(async ({ config, bootstrap, ...flags }: Flags) => {
+      const file = config === undefined ? null : readConfig(config);
+      const given = bootstrap === true ? { ...flags, found: true } : flags;
+      await runAgent(agentOptions(given, file));
+    });
+}

@@ -1,0 +1,258 @@
+/**
+ * `holdfast run`: starts a job, shows what its ranks print, and ends with the job's exit code.
+ *
+ * The job belongs to the cluster, not to this command: when the agent it reads from dies, it reads on at another member, from
+ * the line after the last it has shown. Ctrl-C cancels the job; a second one leaves it to itself.
+ */
+import { resolve } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { formatCursor, type OutputEvent } from "../job/io/output-stream.ts";
+import { readNdjson } from "../net/io/ndjson.ts";
+import { PROBLEMS } from "../net/problem.ts";
+import { AgentClient } from "./agent-client.ts";
+import { CliError, EXIT_USAGE } from "./cli-error.ts";
+import { printJson, printLine } from "./print.ts";
+
+const EXAMPLES = `
+The program is started once a rank, on every node in the same folder; a .ts or .js file is run by holdfast itself.
+Exit codes: the job's own; 75 when the job was lost and can be resumed; 69 when no agent answers.
+
+Examples:
+  holdfast run -n 4 --spares 1 --checkpoint-every 2s -- ./train.ts --epochs 10
+  holdfast run -n 2 -e LEARNING_RATE=0.1 -- python3 step.py
+  holdfast run -n 8 --detach -- ./solver input.dat
+  holdfast run --resume j-0a1b2c3d
+`;
+
+interface RunOptions {
+  readonly ranks?: number;
+  readonly spares: number;
+  readonly checkpointEvery?: number;
+  readonly resume?: string;
+  readonly agent?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly detach?: boolean;
+  readonly json?: boolean;
+}
+
+type Ended = Extract<OutputEvent, { kind: "end" }>;
+
+/** No agent of the cluster answers for so long: then this command gives up, not the job. */
+const GIVE_UP_MS = 30_000;
+const RETRY_MS = 200;
+const EXIT_INTERRUPTED = 130;
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
+  const unit = UNITS[match?.[2] ?? ""];
+  if (match === null || unit === undefined) {
+    throw new InvalidArgumentError("must be a time such as 500ms, 2s or 5m");
+  }
+  return Number(match[1]) * unit;
+}
+
+function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= 65_536) return value;
+    throw new InvalidArgumentError(`must be a whole number from ${least} to 65536`);
+  };
+}
+
+function environment(text: string, previous: Readonly<Record<string, string>> | undefined) {
+  const equals = text.indexOf("=");
+  const name = equals === -1 ? text : text.slice(0, equals);
+  const value = equals === -1 ? process.env[name] : text.slice(equals + 1);
+  if (name === "" || value === undefined) {
+    throw new InvalidArgumentError("must be NAME=VALUE, or the NAME of a variable that is set");
+  }
+  return { ...previous, [name]: value };
+}
+
+async function submit(
+  client: AgentClient,
+  argv: readonly string[],
+  options: RunOptions,
+): Promise<string> {
+  if (options.resume !== undefined) {
+    if (argv.length > 0) throw new CliError("--resume takes no program: it is known", EXIT_USAGE);
+    const path = `/v1/jobs/${encodeURIComponent(options.resume)}/resume`;
+    return (await client.post<{ readonly job: string }>(path, {})).job;
+  }
+  if (argv.length === 0) {
+    throw new CliError("no program is given: holdfast run -n 4 -- PROGRAM ARGS", EXIT_USAGE);
+  }
+  const order = {
+    argv,
+    cwd: resolve(options.cwd ?? "."),
+    env: options.env ?? {},
+    ranks: options.ranks ?? 1,
+    spares: options.spares,
+    checkpointEveryMs: options.checkpointEvery ?? null,
+  };
+  return (await client.post<{ readonly job: string }>("/v1/jobs", order)).job;
+}
+
+/** Shows a job until it is over. */
+class Follower {
+  readonly #client: AgentClient;
+  readonly #job: string;
+  readonly #isJson: boolean;
+  readonly #cursor = new Map<string, number>();
+  #ended: Ended | null = null;
+  #state = "";
+
+  constructor(client: AgentClient, job: string, isJson: boolean) {
+    this.#client = client;
+    this.#job = job;
+    this.#isJson = isJson;
+  }
+
+  async follow(signal: AbortSignal): Promise<Ended> {
+    let heardMs = performance.now();
+    for (;;) {
+      try {
+        const after = formatCursor(this.#cursor);
+        const path = `/v1/jobs/${this.#job}/output?after=${after}`;
+        const response = await this.#client.stream(path, signal);
+        void this.#client.learnMembers();
+        for await (const value of readNdjson(response)) {
+          heardMs = performance.now();
+          this.#show(value as OutputEvent);
+        }
+        if (this.#ended !== null) return this.#ended;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (performance.now() - heardMs > GIVE_UP_MS) throw this.#giveUp(error);
+      }
+      // The agent has gone, or does not know of the job yet.
+      this.#client.turn();
+      await Bun.sleep(RETRY_MS);
+    }
+  }
+
+  #giveUp(error: unknown): CliError {
+    const why = error instanceof CliError ? error.message : "the stream broke";
+    return new CliError(
+      `${this.#job} cannot be followed: ${why}`,
+      PROBLEMS.unreachable.exitCode,
+      `the job may go on; ask a living agent with holdfast job show ${this.#job} --agent ADDRESS:PORT`,
+    );
+  }
+
+  #show(event: OutputEvent): void {
+    if (event.kind === "line") {
+      // Two readers of one node may overlap for a moment.
+      if (event.seq <= (this.#cursor.get(event.node) ?? 0)) return;
+      this.#cursor.set(event.node, event.seq);
+    }
+    if (event.kind === "end") this.#ended = event;
+    if (this.#isJson) printJson(event);
+    else this.#print(event);
+  }
+
+  #print(event: OutputEvent): void {
+    switch (event.kind) {
+      case "line": {
+        const out = event.stream === "stdout" ? process.stdout : process.stderr;
+        out.write(`[${event.rank}] ${event.text}\n`);
+        break;
+      }
+      case "gap":
+        say(`${event.lost} lines of ${event.node} came too fast to be shown`);
+        break;
+      case "state":
+        // An ordinary start is not worth a line; a recovery is.
+        if (event.state === "recovering") say(`${this.#job} recovers, epoch ${event.epoch}`);
+        if (event.state === "running" && this.#state === "recovering") {
+          say(`${this.#job} goes on, epoch ${event.epoch}, on ${event.placement.join(", ")}`);
+        }
+        this.#state = event.state;
+        break;
+      case "end":
+        if (event.verdict !== null && event.exitCode !== 0) say(event.verdict);
+        break;
+    }
+  }
+}
+
+function say(text: string): void {
+  process.stderr.write(`holdfast: ${text}\n`);
+}
+
+async function cancel(client: AgentClient, job: string): Promise<void> {
+  for (let attempt = 0; attempt < client.memberCount; attempt++) {
+    try {
+      await client.post(`/v1/jobs/${job}/cancel`, {});
+      return;
+    } catch {
+      client.turn();
+    }
+  }
+}
+
+function onInterrupt(client: AgentClient, job: string, stop: AbortController): void {
+  let isCancelling = false;
+  const interrupt = (): void => {
+    if (isCancelling) {
+      stop.abort();
+      return;
+    }
+    isCancelling = true;
+    say(`cancelling ${job}; again to leave it to itself`);
+    void cancel(client, job);
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+}
+
+function exitCodeOf(ended: Ended): number {
+  if (ended.state === "lost") return PROBLEMS.frozen.exitCode;
+  return ended.exitCode ?? 1;
+}
+
+async function run(argv: readonly string[], options: RunOptions): Promise<number> {
+  const client = new AgentClient(options.agent);
+  const isJson = options.json === true;
+  const job = await submit(client, argv, options);
+  if (isJson) printJson({ kind: "job", job });
+  if (options.detach === true) {
+    if (!isJson) printLine(job);
+    return 0;
+  }
+  if (!isJson) say(`job ${job}`);
+  await client.learnMembers();
+  const stop = new AbortController();
+  onInterrupt(client, job, stop);
+  try {
+    return exitCodeOf(await new Follower(client, job, isJson).follow(stop.signal));
+  } catch (error) {
+    if (stop.signal.aborted) return EXIT_INTERRUPTED;
+    throw error;
+  }
+}
+
+export function runCommand(): Command {
+  return new Command("run")
+    .description("run a program on several nodes, and keep it alive")
+    .argument("[program...]", "program and its arguments, after --")
+    .option("-n, --ranks <count>", "how many programs, one a node (default 1)", wholeNumber(1))
+    .option("--spares <count>", "nodes to be kept free for this job", wholeNumber(0), 0)
+    .option("--checkpoint-every <time>", "least time between checkpoints", parseDuration)
+    .option("--resume <job>", "go on with a job that was lost, from its sealed states")
+    .option("-e, --env <name=value>", "variable for the program; may be repeated", environment)
+    .option("--cwd <folder>", "folder to run in on every node (default: this one)")
+    .option("--agent <address:port>", "agent to ask")
+    .option("--detach", "print the job's id and end at once")
+    .option("--json", "print what happens as JSON lines")
+    .addHelpText("after", EXAMPLES)
+    .passThroughOptions()
+    .action(async (argv: readonly string[], options: RunOptions) => {
+      process.exitCode = await run(argv, options);
+      // The listeners for signals would keep this process alive.
+      process.exit();
+    });
+}
