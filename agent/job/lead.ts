@@ -148,6 +148,8 @@ export class JobLead {
 
   /** A member repeats itself: it has missed something, and gets what it lacks. */
   #answer(node: NodeId, sink: EffectSink): void {
+    // The own node hears everything in the step in which it is said; answering it again would never end.
+    if (node === this.#parts.config.id) return;
     for (const round of this.#rounds.values()) {
       if (!round.nodes.includes(node) || round.resumed.has(node)) continue;
       if (round.record !== null) this.#sendResume(node, round, sink);

@@ -4,7 +4,7 @@
  * `step(event, nowMs) → effects` is all there is: the agent's shell and the simulator drive this very class. It reads no
  * clock, no randomness and nothing of the world. Messages to the own node are handled within the step.
  */
-import { unreachable } from "../../core/assert.ts";
+import { assert, unreachable } from "../../core/assert.ts";
 import type { Holding, Version } from "../checkpoint/checkpoint.ts";
 import type { NodeId, View } from "../membership/membership.ts";
 import type { MembershipEffect, MembershipEvent } from "../membership/membership-events.ts";
@@ -23,6 +23,9 @@ import { Requests } from "./requests.ts";
 
 /** Messages of a view that has not reached this node yet; the newest are kept. */
 const EARLY_MESSAGES_MAX = 256;
+
+/** report → assign → ready → resume → resumed → settled, a few times over: more is an echo. */
+const LOOP_ROUNDS_MAX = 100;
 
 export interface NodeMachineOptions {
   readonly config: NodeConfig;
@@ -154,7 +157,8 @@ export class NodeMachine {
   /** Until nothing more follows within this step. Bounded: a looped message never asks the same of the node again. */
   #settle(): void {
     const sink = this.#sink;
-    for (;;) {
+    for (let round = 0; ; round++) {
+      assert(round < LOOP_ROUNDS_MAX, "messages to the own node follow each other without end");
       const looped = sink.takeLooped();
       const wanted = sink.takeWantedEpochs();
       if (looped.length === 0 && wanted.length === 0) return;
