@@ -9,7 +9,7 @@
  *   1024      before            256 KiB      caller        delta
  *             input             256 KiB      caller        digest, delta (the newer side)
  *             output            256 KiB+64   delta         caller: runs, or an encoded window
- *             digests           1 KiB        digest        caller
+ *             digests (2)       1 KiB each   digest        caller: of the input, of before
  *             stream state      128          digest        digest: 8 accumulators, 64 bytes before the buffer
  *             stream            16 KiB       host          digest: buffers of callers, lists of digests
  *             shards            1 MiB        caller, host  commonState: 131,072 words
@@ -36,6 +36,7 @@ import {
   DIGEST_BYTES,
   MEMORY_PAGES,
   REGION_BEFORE,
+  REGION_BEFORE_DIGESTS,
   REGION_DIGESTS,
   REGION_INPUT,
   REGION_OUTPUT,
@@ -71,6 +72,11 @@ export interface Core {
   digestPages(bytes: Uint8Array, digests: Uint8Array): void;
   /** View: the page digests of the first `byteCount` bytes of the input window. */
   digestWindow(byteCount: number): Uint8Array;
+  /**
+   * View: the same of the other window. With `isEncoded`, `encodeWindow` and `digestWindow` have just been called for the
+   * same bytes, and only pages in which a change was found are computed; the others take the input's digest.
+   */
+  digestBeforeWindow(byteCount: number, isEncoded: boolean): Uint8Array;
   /**
    * Digest of a dataset too large for a buffer: XXH3-128 over the list of its page digests, fed piece by piece. As many
    * at a time as you like; the windows are not touched.
@@ -116,6 +122,7 @@ function coreMemory(kernels: Kernels): CoreMemory {
     input: bytes(REGION_INPUT, WINDOW_BYTES),
     output: bytes(REGION_OUTPUT, WINDOW_BYTES + DELTA_SLACK_BYTES),
     digests: bytes(REGION_DIGESTS, WINDOW_PAGES * DIGEST_BYTES),
+    beforeDigests: bytes(REGION_BEFORE_DIGESTS, WINDOW_PAGES * DIGEST_BYTES),
     streamState: bytes(REGION_STREAM_STATE, STREAM_STATE_BYTES),
     stream: bytes(REGION_STREAM, STREAM_BYTES),
     bytes,

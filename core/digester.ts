@@ -18,6 +18,7 @@ export interface Digester {
   digest(bytes: Uint8Array): Uint8Array;
   digestPages(bytes: Uint8Array, digests: Uint8Array): void;
   digestWindow(byteCount: number): Uint8Array;
+  digestBeforeWindow(byteCount: number, isEncoded: boolean): Uint8Array;
   datasetDigest(): DatasetDigest;
 }
 
@@ -109,6 +110,11 @@ export function digester(kernels: Kernels, memory: CoreMemory): Digester {
       assert(byteCount <= WINDOW_BYTES, "within the window");
       kernels.digestInputPages(byteCount);
       return memory.digests.subarray(0, Math.ceil(byteCount / PAGE_BYTES) * DIGEST_BYTES);
+    },
+    digestBeforeWindow: (byteCount, isEncoded) => {
+      assert(byteCount <= WINDOW_BYTES, "within the window");
+      kernels.digestBeforePages(byteCount, isEncoded ? 1 : 0);
+      return memory.beforeDigests.subarray(0, Math.ceil(byteCount / PAGE_BYTES) * DIGEST_BYTES);
     },
     datasetDigest: () => new WasmDatasetDigest(kernels, memory),
   };

@@ -1,6 +1,13 @@
 /** The module's exports: the ABI. `core/core.ts` has the same list with types, and a test compares the two. */
 export { commonBatch, commonBegin } from "./common-state";
 export { changedBlockRuns, encodeBegin, encodeWindow } from "./delta";
-export { digestInputPages, digestStreamPages, streamBegin, streamEnd, streamNext } from "./digest";
+export {
+  digestBeforePages,
+  digestInputPages,
+  digestStreamPages,
+  streamBegin,
+  streamEnd,
+  streamNext,
+} from "./digest";
 export { region } from "./layout";
 export { rank } from "./rank";

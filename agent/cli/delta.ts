@@ -1,0 +1,110 @@
+/**
+ * `holdfast delta`: what a checkpoint stores instead of a whole file, for anybody's files.
+ */
+import { Command } from "commander";
+import { createCore } from "../../core/core.ts";
+import {
+  applyDeltaFile,
+  DeltaFileError,
+  type DeltaFileErrorKind,
+  type DeltaSummary,
+  makeDeltaFile,
+} from "../checkpoint/io/delta-file.ts";
+import { CliError } from "./cli-error.ts";
+
+interface DeltaOptions {
+  readonly json?: true;
+}
+
+/** Exit codes of sysexits.h: data error 65, no input 66, cannot create 73, input/output error 74. */
+const ENDS: Readonly<Record<DeltaFileErrorKind, { exitCode: number; remedy?: string }>> = {
+  missing: { exitCode: 66, remedy: "check the path" },
+  "not-a-file": { exitCode: 66, remedy: "name a file with contents, not a folder, pipe or device" },
+  changed: { exitCode: 66, remedy: "take a copy of what is still being written to" },
+  "wrong-base": { exitCode: 65, remedy: "use the very file that was BASE when the delta was made" },
+  damaged: { exitCode: 65, remedy: "make or copy the delta again" },
+  "no-space": { exitCode: 73, remedy: "make room there or write elsewhere; nothing was changed" },
+  io: { exitCode: 74 },
+};
+
+function run(job: () => DeltaSummary): DeltaSummary {
+  try {
+    return job();
+  } catch (error) {
+    if (!(error instanceof DeltaFileError)) throw error;
+    const { exitCode, remedy } = ENDS[error.kind];
+    throw new CliError(error.message, exitCode, remedy);
+  }
+}
+
+function print(options: DeltaOptions, line: string, fields: object): void {
+  process.stdout.write(options.json === true ? `${JSON.stringify(fields)}\n` : `${line}\n`);
+}
+
+function percent(part: number, whole: number): string {
+  return whole === 0 ? "" : ` (${((part / whole) * 100).toFixed(1)} %)`;
+}
+
+function make(basePath: string, newPath: string, patchPath: string, options: DeltaOptions): void {
+  const made = run(() => makeDeltaFile(createCore(), basePath, newPath, patchPath));
+  const share = percent(made.deltaBytes, made.targetBytes);
+  print(options, `${patchPath}: ${made.deltaBytes} bytes for ${made.targetBytes}${share}`, {
+    patch: patchPath,
+    ...made,
+  });
+}
+
+function apply(basePath: string, patchPath: string, outPath: string, options: DeltaOptions): void {
+  const made = run(() => applyDeltaFile(createCore(), basePath, patchPath, outPath));
+  print(options, `${outPath}: ${made.targetBytes} bytes, digest verified`, {
+    output: outPath,
+    ...made,
+  });
+}
+
+const HELP = `
+A delta holds the bytes in which NEW differs from BASE at the same place: right for images, checkpoints and databases, which
+change in place. Content that moves (text with a line inserted) is stored again.
+
+Outputs appear whole or not at all. Apply verifies BASE, the delta and the result by digest (XXH3-128).
+
+Examples:
+  $ holdfast delta make monday.img tuesday.img tuesday.delta
+  $ holdfast delta apply monday.img tuesday.delta restored.img
+  $ holdfast delta make --json monday.img tuesday.img tuesday.delta | jq .deltaBytes
+
+Exit codes: 0 done, 2 wrong command line, 65 wrong base or damaged delta, 66 no such input, 73 no room, 74 disk error
+`;
+
+export function deltaCommand(): Command {
+  const delta = new Command("delta")
+    .description("write what changed between two files, and apply it")
+    .addHelpText("after", HELP);
+  delta
+    .command("make")
+    .summary("write to PATCH what changes BASE into NEW")
+    .description("Write to PATCH what changes the file BASE into the file NEW.")
+    .argument("<BASE>", "the older file")
+    .argument("<NEW>", "the newer file; may be longer or shorter")
+    .argument("<PATCH>", "the delta to write; replaced when it exists")
+    .option("--json", "print one JSON object: patch, baseBytes, targetBytes, deltaBytes")
+    .addHelpText(
+      "after",
+      "\nExample:\n  $ holdfast delta make monday.img tuesday.img tuesday.delta",
+    )
+    .action(make);
+  delta
+    .command("apply")
+    .summary("write to OUT what PATCH makes of BASE")
+    .description("Write to OUT the file that PATCH makes of BASE. Refuses any other base.")
+    .argument("<BASE>", "the file that was BASE when PATCH was made")
+    .argument("<PATCH>", "the delta")
+    .argument("<OUT>", "the file to write; replaced when it exists; may be BASE itself")
+    .option("--json", "print one JSON object: output, baseBytes, targetBytes, deltaBytes")
+    .addHelpText(
+      "after",
+      "\nExample:\n  $ holdfast delta apply monday.img tuesday.delta restored.img",
+    )
+    .action(apply);
+  return delta;
+}
