@@ -4,7 +4,8 @@
  * Kept, for each rank: everything on the lineage from `keepFrom` up; the newest SEALED_KEPT_MIN sealed versions that can be
  * restored from here, wherever `keepFrom` lies, since the newest may prove damaged; what is pinned because a capture builds
  * on it. And whatever those need to be read, on the lineage or not.
- * Invariant: a kept shard that could be restored before can be restored after.
+ * Invariant: a kept shard that could be restored before can be restored after. The answer lists children before parents, so
+ * deleting in its order never leaves a delta without what it builds on, wherever a crash cuts it short.
  */
 import { type ChainLink, chainOf, type ShardId } from "./chain.ts";
 import { isOnLineage, type Rollback, type Version } from "./checkpoint.ts";
@@ -32,7 +33,7 @@ export function shardsToDelete<T extends RetainedShard>(
   rule: RetentionRule,
 ): readonly T[] {
   const { keepFrom } = rule;
-  if (keepFrom === null) return shards;
+  if (keepFrom === null) return shards.toSorted((a, b) => b.version - a.version);
   return [...Map.groupBy(shards, (shard) => shard.rank).values()].flatMap((ofRank) =>
     ofRankToDelete(ofRank, { ...rule, keepFrom }),
   );
@@ -59,5 +60,5 @@ function ofRankToDelete<T extends RetainedShard>(
       at = at.parent === null ? null : find(at.parent);
     }
   }
-  return shards.filter((shard) => !kept.has(shard));
+  return shards.filter((shard) => !kept.has(shard)).toSorted((a, b) => b.version - a.version);
 }

@@ -121,3 +121,26 @@ export async function until(what: string, holds: () => boolean, withinMs = 10_00
     await Bun.sleep(2);
   }
 }
+
+/** Bytes without a pattern, the same for the same seed. */
+export function noise(bytes: number, seed: number): Uint8Array {
+  const out = new Uint8Array(bytes);
+  let x = (Math.imul(seed, 2_654_435_761) + 1) >>> 0;
+  for (let i = 0; i < bytes; i++) {
+    x = (Math.imul(x, 1_664_525) + 1_013_904_223) >>> 0;
+    out[i] = x >>> 24;
+  }
+  return out;
+}
+
+const CRASH_STATE = noise(3_000_000, 1);
+
+/** What the state of the crash test is at a version: a few stretches differ from the version before, now and then most. */
+export function contentsAt(count: number): Uint8Array {
+  const out = CRASH_STATE.slice();
+  for (let at = Math.max(1, count - 20); at <= count; at++) {
+    const from = (Math.imul(at, 7_919_113) >>> 0) % out.length;
+    out.fill(at, from, from + (at % 7 === 0 ? 2_000_000 : 9000));
+  }
+  return out;
+}

@@ -16,6 +16,7 @@ import {
   type Answer,
   type Ask,
   epoch,
+  noise,
   Regions,
   StoreAsker,
   sourceAt,
@@ -66,16 +67,6 @@ async function startNode(
 async function stopNode(node: Node): Promise<void> {
   await node.server.stop(true);
   await node.store.close();
-}
-
-function noise(bytes: number, seed: number): Uint8Array {
-  const out = new Uint8Array(bytes);
-  let x = seed * 2_654_435_761 + 1;
-  for (let i = 0; i < bytes; i++) {
-    x = (Math.imul(x, 1_664_525) + 1_013_904_223) >>> 0;
-    out[i] = x >>> 24;
-  }
-  return out;
 }
 
 let folder: TemporaryFolder;

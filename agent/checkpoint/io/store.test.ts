@@ -19,7 +19,7 @@ import { createCore } from "../../../core/core.ts";
 import type { RegionFile } from "../checkpoint.ts";
 import type { StoreLimits } from "../limits.ts";
 import { Store } from "./store.ts";
-import { epoch, Regions, StoreAsker, TemporaryFolder, version } from "./store-harness.ts";
+import { epoch, noise, Regions, StoreAsker, TemporaryFolder, version } from "./store-harness.ts";
 
 const core = createCore();
 const JOB = "j-0000000a";
@@ -96,16 +96,6 @@ class Bench {
   pathOf(name: string): string {
     return join(this.folder.path, "data/checkpoints", name);
   }
-}
-
-function noise(bytes: number, seed: number): Uint8Array {
-  const out = new Uint8Array(bytes);
-  let x = seed * 2_654_435_761 + 1;
-  for (let i = 0; i < bytes; i++) {
-    x = (Math.imul(x, 1_664_525) + 1_013_904_223) >>> 0;
-    out[i] = x >>> 24;
-  }
-  return out;
 }
 
 interface Step {
