@@ -5,10 +5,15 @@
  * (an HTTP framework, a command line parser, schemas: 40 ms). So this file looks at the first argument before it loads
  * anything. These two are the only dynamic imports of the project; the bundler puts both into the executable.
  */
-if (process.argv[2] === "proxy") {
-  const { runProxyCommand } = await import("./cli/proxy.ts");
-  await runProxyCommand(process.argv.slice(3));
-} else {
-  const { runCli } = await import("./cli/cli.ts");
-  await runCli(process.argv.slice(2));
+async function main(): Promise<void> {
+  if (process.argv[2] === "proxy") {
+    const { runProxyCommand } = await import("./cli/proxy.ts");
+    await runProxyCommand(process.argv.slice(3));
+  } else {
+    const { runCli } = await import("./cli/cli.ts");
+    await runCli(process.argv.slice(2));
+  }
 }
+
+// Not awaited here: a module without top-level await can be compiled ahead of time.
+void main();

@@ -8,6 +8,8 @@ import { Command, CommanderError } from "commander";
 import { HOLDFAST_VERSION } from "../job/io/status.ts";
 import { agentCommand } from "./agent.ts";
 import { CliError, EXIT_USAGE } from "./cli-error.ts";
+import { deltaCommand } from "./delta.ts";
+import { demoCommand, janitorCommand } from "./demo.ts";
 import { jobCommand } from "./job.ts";
 import { runCommand } from "./run.ts";
 import { statusCommand } from "./status.ts";
@@ -43,9 +45,12 @@ function program(): Command {
     statusCommand(),
     jobCommand(),
     whatIfCommand(),
+    deltaCommand(),
+    demoCommand(),
   ]) {
     root.addCommand(command);
   }
+  root.addCommand(janitorCommand(), { hidden: true });
   return guard(root);
 }
 

@@ -47,7 +47,9 @@ export interface DataFolderError {
 }
 
 function noAccess(path: string, cause: unknown): Result<never, DataFolderError> {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const code = (cause as { code?: string } | null)?.code;
+  const isFile = code === "EEXIST" || code === "ENOTDIR";
+  const why = isFile ? "a file is in its place" : cause instanceof Error ? cause.message : cause;
   const detail = `data folder ${path} cannot be used (${why}): give this user access, or choose another with --data`;
   return err({ kind: "no-access", detail });
 }

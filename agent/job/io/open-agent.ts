@@ -12,8 +12,7 @@ import { openStore, type StoreClient, StoreOpenError } from "../../checkpoint/io
 import type { NodeId, Role } from "../../membership/membership.ts";
 import type { SavedMembership } from "../../membership/membership-events.ts";
 import { Membership } from "../../membership/membership-machine.ts";
-import type { Packet } from "../../membership/packet.ts";
-import { pack, unpack } from "../../net/frames.ts";
+import { decodePacket, encodePacket } from "../../membership/packet-codec.ts";
 import { type Server, startServer } from "../../net/io/server.ts";
 import type { Endpoint } from "../../runtime/datagrams.ts";
 import type { Disk } from "../../runtime/disk.ts";
@@ -185,12 +184,6 @@ function serve(
   });
 }
 
-function readPacket(bytes: Uint8Array): Packet | null {
-  const read = unpack(bytes);
-  const isObject = read.ok && typeof read.value === "object" && read.value !== null;
-  return isObject && "from" in (read.value as object) ? (read.value as Packet) : null;
-}
-
 export async function openAgent(settings: AgentSettings): Promise<Result<OpenAgent, OpenFailure>> {
   const claimed = await claim(settings);
   if (!claimed.ok) return claimed;
@@ -229,7 +222,7 @@ export async function openAgent(settings: AgentSettings): Promise<Result<OpenAge
   const datagrams = await openDatagrams({
     address: settings.address,
     port: settings.port,
-    codec: { encode: pack, decode: readPacket },
+    codec: { encode: encodePacket, decode: decodePacket },
     onDatagram: (packet, from) => agent.hear(packet, from),
     onGarbage: (address, bytes) =>
       settings.log.say("detail", `${bytes} bytes of garbage over UDP from ${address}, dropped`),

@@ -3,7 +3,8 @@
  */
 import { fileURLToPath } from "node:url";
 
-export const IS_COMPILED: boolean = import.meta.url.startsWith("file:///$bunfs/");
+/** Not told from `import.meta.url`: compiled to bytecode, a module has the URL of its source. */
+export const IS_COMPILED: boolean = Bun.main.startsWith("/$bunfs/");
 
 export function selfCommand(args: readonly string[]): readonly string[] {
   if (IS_COMPILED) return [process.execPath, ...args];
