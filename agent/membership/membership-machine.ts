@@ -20,6 +20,7 @@ import type {
 } from "./membership-events.ts";
 import { Outbox } from "./outbox.ts";
 import type { Endpoint } from "./packet.ts";
+import { isSendable } from "./packet-codec.ts";
 import { NEVER, type Peer } from "./peers.ts";
 import { Swim } from "./swim.ts";
 import { assertTiming, DEFAULT_TIMING, type MembershipTiming } from "./timing.ts";
@@ -52,6 +53,7 @@ export class Membership {
       port: config.port,
       role: config.role,
     };
+    assert(isSendable(self), "id, instance, address or port cannot be sent");
     this.#journal = new Journal(this.#outbox);
     this.#swim = new Swim(self, this.#timing, prng, this.#outbox);
     this.#views = new Views({

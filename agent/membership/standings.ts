@@ -167,7 +167,7 @@ export class Standings {
 
   /** Takes a claim about another node; older ones are of no use. */
   merge(claim: Claim, now: number): void {
-    const { peers, wire, probes } = this.#needs;
+    const { peers, wire } = this.#needs;
     const instance = claim.member.instance;
     if (instance === wire.self.instance) {
       this.#answerForSelf(claim);
@@ -186,13 +186,18 @@ export class Standings {
       this.spread(claimAbout(peer, "alive", peer.member.id));
     }
     if (claim.standing === "alive" || peer.standing === "left") return;
-    if (claim.standing === "left") {
-      this.#unsuspect(peer);
-      this.#set(peer, "left", "left in good order");
-      this.spread(claim);
-      return;
-    }
-    if (peer.standing === "unreachable") return;
+    if (claim.standing === "left") this.#seeOff(peer, claim);
+    else if (peer.standing !== "unreachable") this.#accuse(peer, claim, now);
+  }
+
+  #seeOff(peer: Peer, claim: Claim): void {
+    this.#unsuspect(peer);
+    this.#set(peer, "left", "left in good order");
+    this.spread(claim);
+  }
+
+  /** Another's accusation, `suspect` or `unreachable`. */
+  #accuse(peer: Peer, claim: Claim, now: number): void {
     if (claim.standing === "unreachable") peer.othersGaveUp = true;
     if (peer.suspicion === null) {
       this.suspect(peer, claim.accuser, `suspected by ${claim.accuser}`, now);
@@ -200,7 +205,7 @@ export class Standings {
     if (!peer.othersGaveUp) return;
     if (this.isSilent(peer, now) && !this.isQuiet(now)) {
       this.giveUp(peer, `does not answer probes, ${claim.accuser} found the same`);
-    } else probes.hint(peer, now);
+    } else this.#needs.probes.hint(peer, now);
   }
 
   /** A node not known before. */

@@ -6,6 +6,7 @@
  */
 import { assert } from "../../core/assert.ts";
 import { compareNodeIds, type Epoch, type Member, type View } from "./membership.ts";
+import { isSendable } from "./packet-codec.ts";
 import { NEVER, type Peer } from "./peers.ts";
 import type { Swim } from "./swim.ts";
 import { MEMBERS_MAX, type MembershipTiming } from "./timing.ts";
@@ -95,35 +96,41 @@ function expel(draft: Draft, member: Member, reason: string, isCertain: boolean)
 }
 
 function weighOutsider(needs: ChangeNeeds, draft: Draft, peer: Peer, now: number): void {
-  const { view, swim, timing } = needs;
   // Whoever answers through others only cannot work with us.
   if (peer.directMs === NEVER || peer.cutSinceMs !== NEVER) return;
-  if (peer.expelledIncarnation === peer.member.incarnation) {
-    const waitMs = timing.readmitMs * 2 ** Math.min(5, peer.expelledCount - 1);
-    if (now < peer.aliveSinceMs + waitMs) {
-      draft.laterMs = Math.min(draft.laterMs, peer.aliveSinceMs + waitMs);
-      return;
-    }
+  const readmitMs = mayEnterMs(peer, needs.timing);
+  if (now < readmitMs) {
+    draft.laterMs = Math.min(draft.laterMs, readmitMs);
+    return;
   }
+  const { id } = peer.member;
+  const namesake = needs.view.members.find((member) => member.id === id);
+  if (namesake !== undefined && isInTheWay(needs, namesake, peer, now)) return;
+  if (!draft.entering.some((member) => member.id === id)) draft.entering.push(peer.member);
+}
+
+/** A run that was expelled has to show for a while that it is well. */
+function mayEnterMs(peer: Peer, timing: MembershipTiming): number {
+  if (peer.expelledIncarnation !== peer.member.incarnation) return NEVER;
+  return peer.aliveSinceMs + timing.readmitMs * 2 ** Math.min(5, peer.expelledCount - 1);
+}
+
+/** Whether a member of the view with the same id keeps the newcomer out. */
+function isInTheWay(needs: ChangeNeeds, namesake: Member, peer: Peer, now: number): boolean {
+  const { swim } = needs;
+  const old = swim.peers.get(namesake.instance);
+  if (old?.standing === "unreachable" || old?.standing === "left") return false;
   const { id, address, port } = peer.member;
-  const namesake = view.members.find((member) => member.id === id);
-  if (namesake !== undefined) {
-    const old = swim.peers.get(namesake.instance);
-    // One process an address and port: the old instance has ended, or the newcomer could not be there.
-    const isSamePlace = namesake.address === address && namesake.port === port;
-    if (isSamePlace && old !== undefined && old.standing !== "unreachable") {
-      swim.probes.hint(old, now);
-      return;
-    }
-    if (namesake.instance === swim.wire.self.instance || old?.standing === "alive") {
-      const where = `${namesake.address} port ${namesake.port}`;
-      needs.turnAway(peer, `the id ${id} is taken by the node at ${where}; give this one another`);
-      return;
-    }
-    if (old?.standing === "suspect") return;
+  if (old !== undefined && namesake.address === address && namesake.port === port) {
+    // One process an address and port: the old instance must have ended. A probe will show it.
+    swim.probes.hint(old, now);
+    return true;
   }
-  if (draft.entering.some((member) => member.id === id)) return;
-  draft.entering.push(peer.member);
+  if (old?.standing !== "suspect") {
+    const where = `${namesake.address} port ${namesake.port}`;
+    needs.turnAway(peer, `the id ${id} is taken by the node at ${where}; give this one another`);
+  }
+  return true;
 }
 
 /** What a poll has confirmed of a change. */
@@ -153,20 +160,18 @@ export function composeView(base: View, change: Change, confirmed: Confirmed): V
   const members = [...kept.values()].sort((a, b) => compareNodeIds(a.id, b.id));
   const reason = reasons.join(", ").slice(0, REASON_CHARS_MAX);
   const view: View = { epoch: (base.epoch + 1) as Epoch, members, reason };
-  assertView(view);
+  assert(isWellFormed(view), "members are sorted, their ids unique");
   return view;
 }
 
 export const REASON_CHARS_MAX = 400;
 
-export function assertView(view: View): void {
-  assert(view.epoch >= 1, "epochs begin with 1");
-  assert(view.members.length >= 1 && view.members.length <= MEMBERS_MAX, "a view has 1 … members");
-  for (let i = 1; i < view.members.length; i++) {
-    const order = compareNodeIds(
-      (view.members[i - 1] as Member).id,
-      (view.members[i] as Member).id,
-    );
-    assert(order < 0, "members are sorted and their ids unique");
-  }
+/** Views come from the disk and from peers too: what is not well-formed is not taken. */
+export function isWellFormed(view: View): boolean {
+  const { members } = view;
+  if (view.epoch < 1 || members.length < 1 || members.length > MEMBERS_MAX) return false;
+  return members.every((member, i) => {
+    const before = members[i - 1];
+    return isSendable(member) && (before === undefined || compareNodeIds(before.id, member.id) < 0);
+  });
 }

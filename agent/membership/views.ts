@@ -21,12 +21,10 @@ import { Proposer } from "./proposer.ts";
 import { Quorum } from "./quorum.ts";
 import type { Swim } from "./swim.ts";
 import type { MembershipTiming } from "./timing.ts";
-import { assertView, type Change, wantedChange } from "./view-change.ts";
-import type { Ballot, Opinion, ViewMessage } from "./view-message.ts";
-
-type Body<M = ViewMessage> = M extends ViewMessage
-  ? Omit<M, "cluster" | "instance" | "epoch">
-  : never;
+import { isHeard, Turn } from "./turn.ts";
+import { type Change, isWellFormed, wantedChange } from "./view-change.ts";
+import type { ViewMessage } from "./view-message.ts";
+import { type Body, Voter } from "./voter.ts";
 
 export interface ViewsNeeds {
   readonly swim: Swim;
@@ -37,15 +35,6 @@ export interface ViewsNeeds {
   readonly saved: SavedMembership | null;
 }
 
-interface PendingPoll {
-  readonly from: Member;
-  readonly nonce: number;
-  readonly expel: readonly string[];
-  readonly admit: readonly string[];
-  readonly endMs: number;
-  told: string;
-}
-
 const WISHES_MAX = 16;
 const LEAVE_WITHIN_MS = 2000;
 const RECONSIDER_MS = 10;
@@ -54,6 +43,8 @@ export class Views {
   readonly #needs: ViewsNeeds;
   readonly #acceptor: Acceptor;
   readonly #proposer: Proposer;
+  readonly #voter: Voter;
+  readonly #turn: Turn;
   readonly #quorum: Quorum;
   /** The newest decided view known; what votes and packets go by. */
   #decided: View | null;
@@ -61,17 +52,12 @@ export class Views {
   #installed: View | null = null;
   #cluster: string;
   #wishes: string[] = [];
-  #pendingPoll: PendingPoll | null = null;
   /** The last message about an epoch after the next, for when the view between has come. */
   #ahead: { readonly from: Member; readonly message: ViewMessage } | null = null;
   #now = 0;
-  #startedMs = 0;
   #foundMs: number = Number.POSITIVE_INFINITY;
   #leaveMs: number = Number.POSITIVE_INFINITY;
   #hasLeft = false;
-  #wantedSinceMs: number = NEVER;
-  #othersMs: number = NEVER;
-  #backoffMs: number = NEVER;
   #considerMs: number = Number.POSITIVE_INFINITY;
   #wishMs: number = Number.POSITIVE_INFINITY;
   #wishGapMs = 0;
@@ -85,13 +71,27 @@ export class Views {
     this.#cluster = saved?.cluster ?? "";
     this.#acceptor = new Acceptor(saved?.promised ?? NO_BALLOT, saved?.accepted ?? null);
     this.#quorum = new Quorum({ swim, outbox, timing });
-    this.#proposer = new Proposer({
+    this.#turn = new Turn(swim, timing);
+    this.#voter = new Voter({
+      swim,
+      timing,
+      journal: needs.journal,
+      acceptor: this.#acceptor,
+      send: (to, body, epoch) => this.#send(to, body, epoch),
+      yieldTo: (ballot, before) => this.#proposer.onReject(before, ballot),
+    });
+    this.#proposer = this.#makeProposer();
+  }
+
+  #makeProposer(): Proposer {
+    const { needs, swim, timing, outbox } = { needs: this.#needs, ...this.#needs };
+    return new Proposer({
       timing,
       prng: needs.prng,
       self: () => swim.wire.self,
       now: () => this.#now,
       send: (to, message) => this.#send(to, message, this.#nextEpoch()),
-      opinions: (expel, admit) => this.#opinions(expel, admit),
+      opinions: (expel, admit) => this.#voter.opinions(expel, admit, this.#now),
       prepareOwn: (ballot, then) => {
         if (!this.#acceptor.prepare(ballot)) return false;
         const accepted = this.#acceptor.accepted();
@@ -156,7 +156,7 @@ export class Views {
   /** The incarnation of this run is on disk. */
   start(found: boolean, seedCount: number, now: number): void {
     this.#now = now;
-    this.#startedMs = now;
+    this.#turn.boot(now);
     if (this.#decided !== null) {
       const tag = clusterTag(this.#cluster);
       this.#needs.swim.setView(this.#decided, tag, false, now);
@@ -217,7 +217,6 @@ export class Views {
 
   #learn(view: View, cluster: string): void {
     if (view.epoch <= (this.#decided?.epoch ?? 0)) return;
-    assertView(view);
     this.#decided = view;
     this.#cluster = cluster;
     this.#foundMs = Number.POSITIVE_INFINITY;
@@ -225,10 +224,8 @@ export class Views {
     this.#proposer.reset();
     this.#wishes = [];
     this.#wishMs = Number.POSITIVE_INFINITY;
-    this.#pendingPoll = null;
-    this.#wantedSinceMs = NEVER;
-    this.#othersMs = NEVER;
-    this.#backoffMs = NEVER;
+    this.#voter.closePoll();
+    this.#turn.reset();
     this.#mustConsider = true;
     this.#needs.swim.setView(view, clusterTag(cluster), true, this.#now);
     this.#needs.journal.write(() => this.#install(view));
@@ -287,8 +284,7 @@ export class Views {
       if (view.epoch < known.epoch && from !== null) this.#tell(from);
       return;
     }
-    if (cluster === "") return;
-    this.#learn(view, cluster);
+    if (cluster !== "" && isWellFormed(view)) this.#learn(view, cluster);
   }
 
   #tell(to: Member): void {
@@ -318,109 +314,41 @@ export class Views {
   }
 
   #onVote(from: Member, message: ViewMessage): void {
-    const proposer = this.#proposer;
+    const epoch = this.#nextEpoch();
     switch (message.kind) {
       case "poll":
-        this.#othersMs = this.#now;
-        this.#pendingPoll = {
-          from,
-          nonce: message.nonce,
-          expel: message.expel,
-          admit: message.admit,
-          endMs: this.#now + this.#needs.timing.phaseMs,
-          told: "",
-        };
-        this.#answerPoll();
+        this.#turn.othersAtWork(this.#now);
+        this.#voter.onPoll(from, message, epoch, this.#now);
         break;
       case "prepare":
-        this.#othersMs = this.#now;
-        this.#onPrepare(from, message.ballot);
+        this.#turn.othersAtWork(this.#now);
+        this.#voter.onPrepare(from, message.ballot, epoch);
         break;
       case "accept":
-        this.#othersMs = this.#now;
-        this.#onAccept(from, message.ballot, message.view);
+        if (message.view.epoch !== epoch || !isWellFormed(message.view)) break;
+        this.#turn.othersAtWork(this.#now);
+        this.#voter.onAccept(from, message.ballot, message.view, epoch);
         break;
-      case "opinion":
-        proposer.onOpinion(from.instance, message.nonce, message.opinions, this.#now);
-        break;
-      case "promise":
-        proposer.onPromise(from.instance, message.ballot, message.accepted, this.#now);
-        break;
-      case "accepted":
-        proposer.onAccepted(from.instance, message.ballot);
-        break;
-      case "reject":
-        proposer.onReject(message.ballot, message.promised);
-        this.#mustConsider = true;
-        break;
+      default:
+        this.#onAnswer(from, message);
     }
   }
 
-  // Voting.
-
-  /** Opinions change while a poll is open: whoever asked is told of it. */
-  #answerPoll(): void {
-    const poll = this.#pendingPoll;
-    if (poll === null) return;
-    if (this.#now > poll.endMs) {
-      this.#pendingPoll = null;
-      return;
+  /** To what this node proposed. */
+  #onAnswer(from: Member, message: ViewMessage): void {
+    const proposer = this.#proposer;
+    if (message.kind === "opinion") {
+      proposer.onOpinion(from.instance, message.nonce, message.opinions, this.#now);
+    } else if (message.kind === "promise") {
+      const { ballot, accepted } = message;
+      if (accepted !== null && !isWellFormed(accepted.view)) return;
+      proposer.onPromise(from.instance, ballot, accepted, this.#now);
+    } else if (message.kind === "accepted") {
+      proposer.onAccepted(from.instance, message.ballot);
+    } else if (message.kind === "reject") {
+      proposer.onReject(message.ballot, message.promised);
+      this.#mustConsider = true;
     }
-    const opinions = this.#opinions(poll.expel, poll.admit);
-    const told = opinions.join(" ");
-    if (told === poll.told) return;
-    poll.told = told;
-    const { nonce } = poll;
-    this.#send(poll.from, { kind: "opinion", nonce, opinions }, this.#nextEpoch());
-    const isSettled = opinions.every(
-      (one, i) => one === (i < poll.expel.length ? "silent" : "heard"),
-    );
-    if (isSettled) this.#pendingPoll = null;
-  }
-
-  #opinions(expel: readonly string[], admit: readonly string[]): readonly Opinion[] {
-    const { swim } = this.#needs;
-    return [
-      ...expel.map((one) => swim.opinion(one, this.#now)),
-      ...admit.map((one) => swim.opinionOnEntry(one, this.#now)),
-    ];
-  }
-
-  #onPrepare(from: Member, ballot: Ballot): void {
-    const epoch = this.#nextEpoch();
-    const before = this.#acceptor.promised();
-    if (!this.#acceptor.prepare(ballot)) {
-      this.#send(from, { kind: "reject", ballot, promised: before }, epoch);
-      return;
-    }
-    this.#yieldTo(ballot, before);
-    const accepted = this.#acceptor.accepted();
-    this.#vote(before === ballot, () => {
-      this.#send(from, { kind: "promise", ballot, accepted }, epoch);
-    });
-  }
-
-  #onAccept(from: Member, ballot: Ballot, view: View): void {
-    const epoch = this.#nextEpoch();
-    if (view.epoch !== epoch) return;
-    const before = this.#acceptor.promised();
-    const isKnown = this.#acceptor.accepted()?.ballot === ballot;
-    if (!this.#acceptor.accept(ballot, view)) {
-      this.#send(from, { kind: "reject", ballot, promised: before }, epoch);
-      return;
-    }
-    this.#yieldTo(ballot, before);
-    this.#vote(isKnown, () => this.#send(from, { kind: "accepted", ballot }, epoch));
-  }
-
-  /** Another's higher ballot makes ours void. */
-  #yieldTo(ballot: Ballot, before: Ballot): void {
-    if (ballot > before) this.#proposer.onReject(before, ballot);
-  }
-
-  #vote(isOnItsWay: boolean, answer: () => void): void {
-    if (isOnItsWay) this.#needs.journal.afterWrites(answer);
-    else this.#needs.journal.write(answer);
   }
 
   // Proposing.
@@ -440,29 +368,15 @@ export class Views {
   }
 
   #sendWishes(): void {
+    const { swim, timing } = this.#needs;
     this.#wishGapMs = Math.min(this.#wishGapMs * 2, this.#needs.timing.resendMs * 8);
     this.#wishMs = this.#now + this.#wishGapMs;
-    const first = (this.#decided as View).members.find((member) => this.#isHeard(member));
-    if (first === undefined || first.instance === this.#needs.swim.wire.self.instance) return;
+    const first = (this.#decided as View).members.find((member) =>
+      isHeard(swim, timing, member, this.#now),
+    );
+    if (first === undefined || first.instance === swim.wire.self.instance) return;
     const epoch = (this.#decided as View).epoch;
     for (const reason of this.#wishes) this.#send(first, { kind: "wish", reason }, epoch);
-  }
-
-  #isHeard(member: Member): boolean {
-    if (member.instance === this.#needs.swim.wire.self.instance) return true;
-    const peer = this.#needs.swim.peers.get(member.instance);
-    if (peer === undefined || peer.standing !== "alive") return false;
-    return this.#now - peer.contactMs <= this.#needs.timing.freezeMs;
-  }
-
-  /** How many members come before us. */
-  #rank(view: View): number {
-    let rank = 0;
-    for (const member of view.members) {
-      if (member.instance === this.#needs.swim.wire.self.instance) return rank;
-      if (this.#isHeard(member)) rank++;
-    }
-    return rank;
   }
 
   #consider(): void {
@@ -476,49 +390,29 @@ export class Views {
     const { change, laterMs } = wantedChange(needs, this.#now);
     this.#considerMs = laterMs;
     if (change === null) {
-      this.#wantedSinceMs = NEVER;
+      this.#turn.nothingWanted();
       return;
     }
-    if (this.#wantedSinceMs === NEVER) this.#wantedSinceMs = this.#now;
+    this.#turn.wanted(this.#now);
     // Without a majority nothing can be decided: looked at again in the next round.
     if (!this.#quorum.isHeard(view, this.#now)) return;
-    const rank = this.#rank(view);
-    const startMs = Math.max(
-      this.#wantedSinceMs + rank * timing.takeoverMs + this.#patience(view, change),
-      this.#othersMs === NEVER ? NEVER : this.#othersMs + (rank + 1) * timing.takeoverMs,
-      this.#backoffMs,
-    );
+    const startMs = this.#turn.startMs(view, change, this.#installed === null, this.#now);
+    // What we wait for may be settled at any moment.
     if (this.#now < startMs) {
-      // What we wait for may be settled at any moment.
       this.#considerMs = Math.min(laterMs, startMs, this.#now + RECONSIDER_MS);
-    } else this.#propose(view, change, rank);
+    } else this.#propose(view, change);
   }
 
-  #propose(view: View, change: Change, rank: number): void {
+  #propose(view: View, change: Change): void {
     const { timing, prng } = this.#needs;
     this.#proposer.begin(view, change, this.#now);
     const failures = Math.min(4, this.#proposer.failures());
     // Should this one fail: not again at once, and not in step with another.
+    const rank = this.#turn.rank(view, this.#now);
     const spreadMs = timing.takeoverMs * (1 + rank) * (1 + prng.unit());
-    this.#backoffMs = this.#now + spreadMs * 2 ** failures * (failures > 0 ? 1 : 0.25);
-    this.#considerMs = this.#backoffMs;
-  }
-
-  /** How long a change is held back so that what belongs together goes together. Strong evidence does not wait. */
-  #patience(view: View, change: Change): number {
-    const { swim, timing } = this.#needs;
-    const isBooting = this.#installed === null;
-    if (isBooting && !view.members.every((member) => this.#isHeard(member))) {
-      return Math.max(0, this.#startedMs + timing.bootGraceMs - this.#wantedSinceMs);
-    }
-    const { expelled, restarted } = change;
-    if (expelled.some((one) => one.isCertain) || restarted.length > 0) return 0;
-    if (expelled.length > 0) return swim.isMoreToCome(this.#now) ? timing.batchMs : 0;
-    if (change.wishes.length > 0) {
-      // A peer's connection was just lost: if the peer is gone, one change says both.
-      return swim.probes.hasHint() ? timing.hintTimeoutMs : 0;
-    }
-    return timing.joinBatchMs;
+    const waitMs = spreadMs * (failures > 0 ? 2 ** failures : 0.25);
+    this.#turn.backOff(this.#now + waitMs);
+    this.#considerMs = this.#now + waitMs;
   }
 
   #turnAway(peer: Peer, reason: string): void {
@@ -552,8 +446,8 @@ export class Views {
   /** Held up for long: what we were about to propose was founded on old observations. */
   heldUp(): void {
     this.#proposer.abort();
-    this.#pendingPoll = null;
-    this.#backoffMs = this.#now + this.#needs.timing.stallGraceMs;
+    this.#voter.closePoll();
+    this.#turn.backOff(this.#now + this.#needs.timing.stallGraceMs);
     this.#mustConsider = true;
   }
 
@@ -571,7 +465,7 @@ export class Views {
       this.#mustConsider = true;
     }
     if (now >= this.#wishMs) this.#sendWishes();
-    if (this.#pendingPoll !== null) this.#answerPoll();
+    this.#voter.tick(now);
     if (isRound) this.#look();
     const { standings } = this.#needs.swim;
     if (standings.changed || this.#mustConsider || isRound || now >= this.#considerMs) {
