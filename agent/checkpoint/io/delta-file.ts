@@ -16,9 +16,9 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { PAGE_BYTES, WINDOW_BYTES } from "../../../core/abi.ts";
+import { WINDOW_BYTES } from "../../../core/abi.ts";
 import type { Core } from "../../../core/core.ts";
-import type { DatasetDigest } from "../../../core/digester.ts";
+import type { DigestStream } from "../../../core/digester.ts";
 import {
   DELTA_HEADER_BYTES,
   type DeltaHeader,
@@ -182,64 +182,45 @@ class Output {
   }
 }
 
-/** Digest of the body as it is written or read, by pages of its own. */
-class BodyDigest {
-  readonly #core: Core;
-  readonly #dataset: DatasetDigest;
-  readonly #page: Uint8Array = new Uint8Array(PAGE_BYTES);
-  #pageBytes = 0;
+/**
+ * Digest of a file: XXH3-128 over the list of its windows' XXH3-64. Bun's native XXH3 does the bulk at the speed of a cache;
+ * that the delta fits is known by byte, the digest is against accidents.
+ */
+class FileDigest {
+  readonly #list: DigestStream;
+  readonly #word: DataView<ArrayBuffer> = new DataView(new ArrayBuffer(8));
 
   constructor(core: Core) {
-    this.#core = core;
-    this.#dataset = core.datasetDigest();
+    this.#list = core.digestStream();
   }
 
-  update(bytes: Uint8Array): void {
-    let at = 0;
-    while (at < bytes.byteLength) {
-      const count = Math.min(PAGE_BYTES - this.#pageBytes, bytes.byteLength - at);
-      this.#page.set(bytes.subarray(at, at + count), this.#pageBytes);
-      this.#pageBytes += count;
-      at += count;
-      if (this.#pageBytes === PAGE_BYTES) this.#takePage();
-    }
+  /** The next window; every one but the last is full. An empty one does not count. */
+  update(window: Uint8Array): void {
+    if (window.byteLength === 0) return;
+    this.#word.setBigUint64(0, Bun.hash.xxHash3(window), true);
+    this.#list.update(new Uint8Array(this.#word.buffer));
   }
 
   finish(): Uint8Array {
-    if (this.#pageBytes > 0) this.#takePage();
-    return this.#dataset.finish();
+    return this.#list.finish();
   }
-
-  #takePage(): void {
-    this.#dataset.update(this.#core.digest(this.#page.subarray(0, this.#pageBytes)));
-    this.#pageBytes = 0;
-  }
-}
-
-/** Records of one window, and the page digests of both sides. */
-function encodeInto(
-  core: Core,
-  sizes: { readonly base: number; readonly target: number },
-  digests: { readonly base: DatasetDigest; readonly target: DatasetDigest },
-): Uint8Array {
-  core.beforeWindow().fill(0, sizes.base, Math.max(sizes.base, sizes.target));
-  const records = core.encodeWindow(sizes.target);
-  digests.target.update(core.digestWindow(sizes.target));
-  digests.base.update(core.digestBeforeWindow(sizes.base, sizes.base === sizes.target));
-  return records;
 }
 
 function makeFrom(core: Core, base: Source, target: Source, output: Output): void {
-  const digests = { base: core.datasetDigest(), target: core.datasetDigest() };
-  const bodyDigest = new BodyDigest(core);
+  const baseDigest = new FileDigest(core);
+  const targetDigest = new FileDigest(core);
+  const bodyDigest = core.digestStream();
+  const before = core.beforeWindow();
+  const input = core.inputWindow();
   output.append(new Uint8Array(DELTA_HEADER_BYTES));
   core.encodeBegin();
   while (base.left > 0 || target.left > 0) {
-    const sizes = {
-      base: base.read(core.beforeWindow()),
-      target: target.read(core.inputWindow()),
-    };
-    const records = encodeInto(core, sizes, digests);
+    const baseBytes = base.read(before);
+    const targetBytes = target.read(input);
+    baseDigest.update(before.subarray(0, baseBytes));
+    targetDigest.update(input.subarray(0, targetBytes));
+    before.fill(0, baseBytes, Math.max(baseBytes, targetBytes));
+    const records = core.encodeWindow(targetBytes);
     if (records.byteLength > 0) {
       bodyDigest.update(records);
       output.append(records);
@@ -250,8 +231,8 @@ function makeFrom(core: Core, base: Source, target: Source, output: Output): voi
       baseBytes: base.bytes,
       targetBytes: target.bytes,
       bodyBytes: output.bytes - DELTA_HEADER_BYTES,
-      baseDigest: digests.base.finish(),
-      targetDigest: digests.target.finish(),
+      baseDigest: baseDigest.finish(),
+      targetDigest: targetDigest.finish(),
       bodyDigest: bodyDigest.finish(),
     }),
   );
@@ -307,9 +288,9 @@ function wrongBase(base: Source, delta: Source): DeltaFileError {
 function applyTo(core: Core, base: Source, delta: Source, output: Output): void {
   const header = readHeader(core, base, delta);
   const digests = {
-    base: core.datasetDigest(),
-    target: core.datasetDigest(),
-    body: new BodyDigest(core),
+    base: new FileDigest(core),
+    target: new FileDigest(core),
+    body: core.digestStream(),
   };
   const reader = new DeltaReader();
   const piece = new Uint8Array(WINDOW_BYTES);
@@ -325,12 +306,12 @@ function applyTo(core: Core, base: Source, delta: Source, output: Output): void 
   while (base.left > 0 || output.bytes < header.targetBytes) {
     const window = core.inputWindow();
     const baseBytes = base.read(window);
-    digests.base.update(core.digestWindow(baseBytes));
+    digests.base.update(window.subarray(0, baseBytes));
     const targetBytes = Math.min(WINDOW_BYTES, header.targetBytes - output.bytes);
     window.fill(0, baseBytes, Math.max(baseBytes, targetBytes));
     const target = window.subarray(0, targetBytes);
     fill(target);
-    digests.target.update(core.digestWindow(targetBytes));
+    digests.target.update(target);
     output.append(target);
   }
   if (!reader.isComplete || delta.left > 0) throw damagedRecords(delta);

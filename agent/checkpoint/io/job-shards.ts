@@ -133,8 +133,9 @@ export class JobShards {
 
   /** A version is durable; once sealed it is the base. */
   addPending(rank: number, base: Base): void {
-    const pending = [...(this.#pending.get(rank) ?? []), base];
-    this.#pending.set(rank, pending.slice(-PENDING_MAX));
+    // A version that is taken again replaces what was taken first.
+    const others = (this.#pending.get(rank) ?? []).filter((other) => !isSame(other.id, base.id));
+    this.#pending.set(rank, [...others, base].slice(-PENDING_MAX));
     if (this.seals.has(base.id)) this.#promote(rank, base.id);
   }
 

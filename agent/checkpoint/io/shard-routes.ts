@@ -139,10 +139,34 @@ async function takeShard(context: Context, store: StoreClient): Promise<Response
   return context.body(null, 204);
 }
 
+/** `Bun.serve` closes what is idle for 10 s, which a slow disk's sync may take; bodies have bounds of their own. */
+function liftIdleTimeout(context: Context): void {
+  const env: unknown = context.env;
+  if (typeof env !== "object" || env === null) return;
+  const server = "server" in env ? env.server : env;
+  if (isServer(server)) server.timeout(context.req.raw, 0);
+}
+
+function isServer(value: unknown): value is { timeout(request: Request, seconds: number): void } {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "timeout" in value &&
+    typeof value.timeout === "function"
+  );
+}
+
+/** Its `fetch` is to be given the server as second argument, as `Bun.serve({ fetch: app.fetch })` does. */
 export function shardRoutes(store: StoreClient): Hono {
   const app = new Hono();
   // Hono answers HEAD from GET, without its body.
-  app.get("/:job/:rank/:version", (context) => sendShard(context, store));
-  app.put("/:job/:rank/:version", (context) => takeShard(context, store));
+  app.get("/:job/:rank/:version", (context) => {
+    liftIdleTimeout(context);
+    return sendShard(context, store);
+  });
+  app.put("/:job/:rank/:version", (context) => {
+    liftIdleTimeout(context);
+    return takeShard(context, store);
+  });
   return app;
 }

@@ -82,6 +82,9 @@ async function copyState(
   command: Capture,
   signal: AbortSignal,
 ): Promise<Copied> {
+  if (job.seals.has(command)) {
+    throw new StoreFault("refused", `${describe(command)} is sealed and cannot be taken again`);
+  }
   const layout = checkRegions(command.regions);
   const base = deltaBase(job, command, layout);
   const mailbox = await readMailbox(command.mailbox);
