@@ -108,6 +108,9 @@ async function perform(
   }
 }
 
+/** As if SIGPIPE had ended it. */
+const EXIT_BROKEN_PIPE = 141;
+
 /** Signal → exit code, as shells count them. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
@@ -129,6 +132,11 @@ export async function demo(options: DemoOptions): Promise<number> {
       stop.abort();
     });
   }
+  // The reader has gone (`holdfast demo | head`): nobody is left to tell, so it ends as after a signal.
+  process.stdout.on("error", () => {
+    signalCode ??= EXIT_BROKEN_PIPE;
+    stop.abort();
+  });
   const output: DemoOutput = chooseOutput(options.json, nowMs);
   const emit = (event: DemoEvent): void => output.tell({ ...event, atMs: nowMs() });
   try {

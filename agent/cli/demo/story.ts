@@ -32,6 +32,8 @@ export interface Story {
   readonly losses: Readonly<Record<RunName, readonly (number | undefined)[]>>;
   readonly nodes: readonly NodeRow[];
   readonly kills: readonly KillMark[];
+  /** Decisions that one node has told for all. */
+  readonly told: ReadonlySet<string>;
   /** The newest `LINES_MAX`. */
   readonly lines: readonly StoryLine[];
   readonly ends: Readonly<Partial<Record<RunName, RunEnd>>>;
@@ -42,6 +44,17 @@ const LINES_MAX = 200;
 
 /** Decisions of these phases come with every checkpoint; they are in the table of nodes already. */
 const QUIET_PHASES: ReadonlySet<string> = new Set(["checkpoint", "seal"]);
+
+/** Every node says these; people are told when the first does. JSON has them all. */
+const COMMON_PHASES: ReadonlySet<string> = new Set([
+  "suspect",
+  "view",
+  "joined",
+  "idle",
+  "select",
+  "restore",
+  "resume",
+]);
 
 export const EMPTY_STORY: Story = {
   nowMs: 0,
@@ -55,6 +68,7 @@ export const EMPTY_STORY: Story = {
   losses: { faulted: [], clean: [] },
   nodes: [],
   kills: [],
+  told: new Set(),
   lines: [],
   ends: {},
   verdict: null,
@@ -65,8 +79,26 @@ export const RUN_TITLES: Readonly<Record<RunName, string>> = {
   clean: "the same without a fault",
 };
 
+/** What a decision is called among those that are told once; null for one that is always told. */
+function commonKey(event: Extract<TimedEvent, { kind: "decision" }>): string | null {
+  if (!COMMON_PHASES.has(event.phase)) return null;
+  return event.phase === "suspect"
+    ? `suspect ${event.text.split(" ")[0]}`
+    : `${event.phase} ${event.epoch}`;
+}
+
 /** One line for people; null where the event is shown in another way. */
-export function describeEvent(event: TimedEvent): string | null {
+export function describeEvent(event: TimedEvent, story: Story): string | null {
+  if (event.kind === "decision") {
+    // How the cluster found itself is no part of the story.
+    if (story.run === null || QUIET_PHASES.has(event.phase)) return null;
+    const key = commonKey(event);
+    if (key !== null && story.told.has(key)) return null;
+  }
+  return wordsOf(event);
+}
+
+function wordsOf(event: TimedEvent): string | null {
   switch (event.kind) {
     case "begin": {
       const spares = event.nodes - event.ranks;
@@ -89,10 +121,13 @@ export function describeEvent(event: TimedEvent): string | null {
     }
     case "run-end":
       return `${RUN_TITLES[event.end.run]} ended with exit code ${event.end.exitCode} after ${seconds(event.end.ms)}`;
-    case "decision":
-      return QUIET_PHASES.has(event.phase)
-        ? null
-        : `${event.node} epoch ${event.epoch} ${event.phase}: ${event.text}`;
+    case "decision": {
+      const own = `${event.node}: `;
+      const text = event.text.startsWith(own) ? event.text.slice(own.length) : event.text;
+      return commonKey(event) === null
+        ? `${event.node} ${event.phase}: ${text}`
+        : `${event.phase}: ${text}`;
+    }
     case "training":
       return event.report.event === "begin" && event.report.step > 0
         ? `rank ${event.report.rank} begins again after step ${event.report.step} (pid ${event.report.pid})`
@@ -165,8 +200,13 @@ function applied(story: Story, event: TimedEvent): Story {
 
 export function tell(story: Story, event: TimedEvent): Story {
   const next = { ...applied(story, event), nowMs: Math.max(story.nowMs, event.atMs) };
-  const text = describeEvent(event);
+  const text = describeEvent(event, story);
   if (text === null) return next;
   const line: StoryLine = { atMs: event.atMs, text, isGrave: event.kind === "kill" };
-  return { ...next, lines: [...story.lines, line].slice(-LINES_MAX) };
+  const key = event.kind === "decision" ? commonKey(event) : null;
+  return {
+    ...next,
+    told: key === null ? story.told : new Set([...story.told, key]),
+    lines: [...story.lines, line].slice(-LINES_MAX),
+  };
 }

@@ -50,8 +50,8 @@ class PlainOutput implements DemoOutput {
   }
 
   tell(event: TimedEvent): void {
-    this.#story = tell(this.#story, event);
     const text = this.#lineOf(event);
+    this.#story = tell(this.#story, event);
     if (text !== null) {
       this.#write(`${(event.atMs / 1000).toFixed(3).padStart(7)}  ${text}\n`);
     }
@@ -59,7 +59,9 @@ class PlainOutput implements DemoOutput {
 
   /** Every tenth of the way a line of progress; for the rest what the live view would list. */
   #lineOf(event: TimedEvent): string | null {
-    if (event.kind !== "training" || event.report.event !== "step") return describeEvent(event);
+    if (event.kind !== "training" || event.report.event !== "step") {
+      return describeEvent(event, this.#story);
+    }
     const { step, loss } = event.report;
     const stride = Math.max(1, Math.round(this.#story.steps / 10));
     return step % stride === 0
