@@ -103,7 +103,9 @@ class Follower {
   readonly #isJson: boolean;
   readonly #cursor = new Map<string, number>();
   #ended: Ended | null = null;
-  #state = "";
+  /** Its first start is a recovery too, from nothing, and not worth a line. */
+  #hasRun = false;
+  #recovers = false;
 
   constructor(client: AgentClient, job: string, isJson: boolean) {
     this.#client = client;
@@ -154,6 +156,17 @@ class Follower {
     else this.#print(event);
   }
 
+  #printState(state: string, epoch: number, nodes: string): void {
+    if (state === "recovering" && this.#hasRun) {
+      this.#recovers = true;
+      say(`${this.#job} recovers, epoch ${epoch}`);
+    }
+    if (state !== "running") return;
+    if (this.#recovers) say(`${this.#job} goes on, epoch ${epoch}, on ${nodes}`);
+    this.#hasRun = true;
+    this.#recovers = false;
+  }
+
   #print(event: OutputEvent): void {
     switch (event.kind) {
       case "line": {
@@ -165,12 +178,7 @@ class Follower {
         say(`${event.lost} lines of ${event.node} came too fast to be shown`);
         break;
       case "state":
-        // An ordinary start is not worth a line; a recovery is.
-        if (event.state === "recovering") say(`${this.#job} recovers, epoch ${event.epoch}`);
-        if (event.state === "running" && this.#state === "recovering") {
-          say(`${this.#job} goes on, epoch ${event.epoch}, on ${event.placement.join(", ")}`);
-        }
-        this.#state = event.state;
+        this.#printState(event.state, event.epoch, event.placement.join(", "));
         break;
       case "end":
         if (event.verdict !== null && event.exitCode !== 0) say(event.verdict);

@@ -122,6 +122,10 @@ export class AgentProcess implements ApiSource {
     });
   }
 
+  readonly onDefect = (detail: string): void => {
+    this.#parts.log.say("fault", `a defect while answering: ${detail}`);
+  };
+
   status(): NodeStatus {
     return nodeStatus(this.machine, this.own, this.#load);
   }

@@ -39,6 +39,7 @@ export interface Decision {
 export interface ApiSource extends QuerySource, OutputSource {
   readonly decisions: Ring<Decision>;
   /** Passed to the lead of the cluster; answered when it has decided and the record is kept. */
+  readonly onDefect: (detail: string) => void;
   readonly ask: (request: JobRequest) => Promise<Result<string, Problem>>;
 }
 
@@ -105,9 +106,12 @@ function output(context: Context, source: ApiSource): Response {
   const after = context.req.query("after") ?? "";
   if (context.req.query("own") !== undefined) {
     const cursor = new Map([[source.own, Number(after) || 0]]);
-    return ndjsonResponse((sink) => streamOwnOutput(source, job, cursor, sink));
+    return ndjsonResponse((sink) => streamOwnOutput(source, job, cursor, sink), source.onDefect);
   }
-  return ndjsonResponse((sink) => streamOutput(source, job, parseCursor(after), sink));
+  return ndjsonResponse(
+    (sink) => streamOutput(source, job, parseCursor(after), sink),
+    source.onDefect,
+  );
 }
 
 function decisions(context: Context, source: ApiSource): Response {
@@ -120,7 +124,7 @@ function decisions(context: Context, source: ApiSource): Response {
       await sink.ready();
       if (entries.length === 0) await source.decisions.changed(sink.signal);
     }
-  });
+  }, source.onDefect);
 }
 
 export function agentApi(source: ApiSource): Hono {

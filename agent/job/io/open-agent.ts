@@ -37,7 +37,8 @@ import { MEMBERSHIP_DOCUMENT, RECORD_PREFIX } from "./world.ts";
 const IDLE_WITHIN_MS = 10_000;
 /** A recovery without progress for this long begins again under a higher epoch. */
 const PHASE_WITHIN_MS = 5_000;
-const LEAVE_WITHIN_MS = 3_000;
+/** When all leave at once there is nobody to agree with. */
+const LEAVE_WITHIN_MS = 1_500;
 
 export interface AgentSettings {
   readonly id: NodeId;
@@ -180,7 +181,7 @@ function serve(
     large: new Map([["/v1/shards", shardRoutes(store)]]),
     routes: agentApi(agent),
     accept: (connection) => agent.links.accept(connection),
-    onDefect: (detail) => settings.log.say("fault", `defect while answering: ${detail}`),
+    onDefect: agent.onDefect,
   });
 }
 

@@ -144,9 +144,9 @@ class OutputRelay {
   }
 
   #followAll(): void {
-    const { own, view } = this.#source;
+    const { own } = this.#source;
     this.#follow(own, () => streamOwnOutput(this.#source, this.#job, this.#cursor, this.#sink));
-    for (const { id, role, address, port } of view()?.members ?? []) {
+    for (const { id, role, address, port } of this.#source.view()?.members ?? []) {
       if (id === own || role === "witness") continue;
       this.#follow(id, () => this.#relayPeer(id, hostOf(address, port)));
     }

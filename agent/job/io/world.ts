@@ -4,7 +4,7 @@
  * Nothing here decides, and nothing blocks: an agent that is silent for some hundred milliseconds is suspected by the others.
  * So disk writes are asynchronous, and memory that a job leaves behind is freed in the background.
  */
-import { mkdirSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { unreachable } from "../../../core/assert.ts";
@@ -255,7 +255,12 @@ export class World {
         mkdirSync(regionsFolder, { recursive: true, mode: 0o700 });
       }
     }
-    this.#proxies.tell(proxy, message);
+    // The decision code names where a mailbox would be; a version without messages under way has none.
+    const told =
+      message.kind === "resume"
+        ? { ...message, mailboxes: message.mailboxes.filter(({ path }) => existsSync(path)) }
+        : message;
+    this.#proxies.tell(proxy, told);
   }
 
   #removeSegments(job: string, rank: number): void {

@@ -19,8 +19,11 @@ export interface LineSink {
   readonly signal: AbortSignal;
 }
 
-/** `produce` runs until the stream ends; `signal` is raised when the reader has gone. */
-export function ndjsonResponse(produce: (sink: LineSink) => Promise<void>): Response {
+/** `produce` runs until the stream ends; its `signal` is raised when the reader has gone. If it throws, the stream breaks. */
+export function ndjsonResponse(
+  produce: (sink: LineSink) => Promise<void>,
+  onDefect: (detail: string) => void,
+): Response {
   const gone = new AbortController();
   const encoder = new TextEncoder();
   let wake: (() => void) | null = null;
@@ -44,13 +47,21 @@ export function ndjsonResponse(produce: (sink: LineSink) => Promise<void>): Resp
         };
         // The first bytes at once: a client waits for the head of an answer until its body begins.
         write("\n");
-        void produce(sink)
-          .catch(() => undefined)
-          .finally(() => {
+        void produce(sink).then(
+          () => {
             clearInterval(beat);
             if (!gone.signal.aborted) controller.close();
             gone.abort();
-          });
+          },
+          (cause: unknown) => {
+            clearInterval(beat);
+            if (!gone.signal.aborted) {
+              onDefect(cause instanceof Error ? (cause.stack ?? cause.message) : String(cause));
+              controller.error(cause);
+            }
+            gone.abort();
+          },
+        );
       },
       pull: () => {
         wake?.();
