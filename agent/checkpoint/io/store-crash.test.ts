@@ -4,16 +4,18 @@
  * and a file system that is really full.
  */
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createCore } from "../../../core/core.ts";
 import { Store } from "./store.ts";
 import {
+  canMount,
   contentsAt,
   epoch,
   noise,
   Regions,
   StoreAsker,
+  smallDisk,
   TemporaryFolder,
   version,
 } from "./store-harness.ts";
@@ -80,25 +82,6 @@ describe("a store whose process is killed", () => {
     }
   }, 60_000);
 });
-
-/** A file system of 8 MiB; null when this user may not mount one. */
-function smallDisk(at: string): { unmount: () => void } | null {
-  mkdirSync(at, { recursive: true });
-  const mount = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", at]);
-  if (mount.exitCode !== 0) return null;
-  return { unmount: () => Bun.spawnSync(["umount", at]) };
-}
-
-function canMount(): boolean {
-  using folder = new TemporaryFolder();
-  try {
-    const disk = smallDisk(join(folder.path, "disk"));
-    disk?.unmount();
-    return disk !== null;
-  } catch {
-    return false;
-  }
-}
 
 describe("a disk that is full (needs leave to mount a tmpfs)", () => {
   test.skipIf(!canMount())("fails the capture in one line, and loses nothing", async () => {

@@ -144,3 +144,22 @@ export function contentsAt(count: number): Uint8Array {
   }
   return out;
 }
+
+/** A file system of 8 MiB; null when this user may not mount one. */
+export function smallDisk(at: string): { unmount: () => void } | null {
+  mkdirSync(at, { recursive: true });
+  const mount = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", at]);
+  if (mount.exitCode !== 0) return null;
+  return { unmount: () => Bun.spawnSync(["umount", at]) };
+}
+
+export function canMount(): boolean {
+  using folder = new TemporaryFolder();
+  try {
+    const disk = smallDisk(join(folder.path, "disk"));
+    disk?.unmount();
+    return disk !== null;
+  } catch {
+    return false;
+  }
+}

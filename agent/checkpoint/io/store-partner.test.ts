@@ -15,12 +15,15 @@ import { openStore, type StoreClient } from "./store-client.ts";
 import {
   type Answer,
   type Ask,
+  canMount,
   epoch,
   noise,
   Regions,
   StoreAsker,
+  smallDisk,
   sourceAt,
   TemporaryFolder,
+  until,
   version,
 } from "./store-harness.ts";
 
@@ -200,6 +203,28 @@ describe("a partner", () => {
     await mute.stop(true);
   });
 
+  test.skipIf(!canMount())(
+    "whose disk is full says so (needs leave to mount a tmpfs)",
+    async () => {
+      const disk = smallDisk(join(folder.path, "disk"));
+      const third = await startNode(join(folder.path, "disk"), "n3");
+      try {
+        const files = own.regions.write({ weights: noise(9_000_000, 1) });
+        expect(await own.asker.ask(capture(1, files, third.source))).toMatchObject({
+          kind: "failed",
+          failure: "no-space",
+          detail: expect.stringContaining("n3: "),
+        });
+        expect(held(own)).toEqual(["1-1"]);
+        expect(held(third)).toEqual([]);
+        expect(readdirSync(join(third.folder, "checkpoints", "tmp"))).toEqual([]);
+      } finally {
+        await stopNode(third);
+        disk?.unmount();
+      }
+    },
+  );
+
   test("gets an existing version by replicate, sealed", async () => {
     const weights = await saveChain(3);
     await partner.asker.must({ kind: "collect", job: JOB, keepFrom: null, lineage: [] });
@@ -336,6 +361,24 @@ describe("the routes", () => {
       const headers = { [HEADERS.planEpoch]: "1" };
       expect((await fetch(url, { method: "PUT", body, headers })).status).toBe(422);
     }
+    expect(held(partner)).toEqual([]);
+  });
+
+  test("keep nothing of a shard whose sender dies on the way", async () => {
+    const files = own.regions.write({ weights: noise(5_000_000, 1) });
+    await own.asker.must(capture(1, files, null));
+    const body = readFileSync(join(own.folder, "checkpoints", JOB, "0", "1-1.shard"));
+    const { hostname, port } = partner.server;
+    const temporary = join(partner.folder, "checkpoints", "tmp");
+    const socket = connect(port as number, hostname);
+    socket.write(
+      `PUT /v1/shards/${JOB}/0/1?epoch=1 HTTP/1.1\r\nhost: x\r\n${HEADERS.planEpoch}: 1\r\n` +
+        `content-length: ${body.length}\r\n\r\n`,
+    );
+    socket.write(body.subarray(0, body.length >> 1));
+    await until("the shard begins to arrive", () => readdirSync(temporary).length === 1);
+    socket.destroy();
+    await until("its file is gone", () => readdirSync(temporary).length === 0);
     expect(held(partner)).toEqual([]);
   });
 
