@@ -75,7 +75,6 @@ export const REGION_AGES = 14;
 export const REGION_WEIGHTS = 15;
 export const REGION_PRIORS = 16;
 export const REGION_CHOICES = 17;
-export const REGION_BEFORE_DIGESTS = 18;
 
 /** How the versions of a batch of groups hang together. */
 export const DELTAS_NONE = 0;

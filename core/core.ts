@@ -9,7 +9,7 @@
  *   1024      before            256 KiB      caller        delta
  *             input             256 KiB      caller        digest, delta (the newer side)
  *             output            256 KiB+64   delta         caller: runs, or an encoded window
- *             digests (2)       1 KiB each   digest        caller: of the input, of before
+ *             digests           1 KiB        digest        caller
  *             stream state      128          digest        digest: 8 accumulators, 64 bytes before the buffer
  *             stream            16 KiB       host          digest: buffers of callers, lists of digests
  *             shards            1 MiB        caller, host  commonState: 131,072 words
@@ -36,7 +36,6 @@ import {
   DIGEST_BYTES,
   MEMORY_PAGES,
   REGION_BEFORE,
-  REGION_BEFORE_DIGESTS,
   REGION_DIGESTS,
   REGION_INPUT,
   REGION_OUTPUT,
@@ -50,7 +49,7 @@ import {
 import { assert } from "./assert.ts";
 import type { CommonState, CommonStateInput, VersionWords } from "./common-state.ts";
 import { type ChangedRange, comparer } from "./comparer.ts";
-import { type DatasetDigest, digester } from "./digester.ts";
+import { type DigestStream, digester } from "./digester.ts";
 import type { CoreMemory, Kernels } from "./kernels.ts";
 import type { RankQuery, RankTable } from "./rank.ts";
 import { ranker } from "./ranker.ts";
@@ -73,15 +72,9 @@ export interface Core {
   /** View: the page digests of the first `byteCount` bytes of the input window. */
   digestWindow(byteCount: number): Uint8Array;
   /**
-   * View: the same of the other window. With `isEncoded`, `encodeWindow` and `digestWindow` have just been called for the
-   * same bytes, and only pages in which a change was found are computed; the others take the input's digest.
+   * `digest` of what comes piece by piece. As many at a time as you like; the windows are not touched.
    */
-  digestBeforeWindow(byteCount: number, isEncoded: boolean): Uint8Array;
-  /**
-   * Digest of a dataset too large for a buffer: XXH3-128 over the list of its page digests, fed piece by piece. As many
-   * at a time as you like; the windows are not touched.
-   */
-  datasetDigest(): DatasetDigest;
+  digestStream(): DigestStream;
 
   /** Indexes of the pages whose digests differ; pages that only `after` has count as changed. */
   changedPages(before: Uint8Array, after: Uint8Array): Uint32Array;
@@ -122,7 +115,6 @@ function coreMemory(kernels: Kernels): CoreMemory {
     input: bytes(REGION_INPUT, WINDOW_BYTES),
     output: bytes(REGION_OUTPUT, WINDOW_BYTES + DELTA_SLACK_BYTES),
     digests: bytes(REGION_DIGESTS, WINDOW_PAGES * DIGEST_BYTES),
-    beforeDigests: bytes(REGION_BEFORE_DIGESTS, WINDOW_PAGES * DIGEST_BYTES),
     streamState: bytes(REGION_STREAM_STATE, STREAM_STATE_BYTES),
     stream: bytes(REGION_STREAM, STREAM_BYTES),
     bytes,

@@ -1,5 +1,5 @@
 /**
- * The digest kernel's host: buffers of any length, pages, windows, lists of page digests.
+ * The digest kernel's host: buffers of any length, pages, windows, streams.
  *
  * A caller's buffer goes through the 16 KiB stream buffer, so that it is digested while still in the nearest cache.
  */
@@ -7,9 +7,8 @@ import { DIGEST_BYTES, PAGE_BYTES, STREAM_BYTES, STREAM_STATE_BYTES, WINDOW_BYTE
 import { assert } from "./assert.ts";
 import type { CoreMemory, Kernels } from "./kernels.ts";
 
-export interface DatasetDigest {
-  /** Any multiple of 16 bytes. */
-  update(pageDigests: Uint8Array): void;
+export interface DigestStream {
+  update(bytes: Uint8Array): void;
   /** The 16 bytes; once. */
   finish(): Uint8Array;
 }
@@ -18,11 +17,10 @@ export interface Digester {
   digest(bytes: Uint8Array): Uint8Array;
   digestPages(bytes: Uint8Array, digests: Uint8Array): void;
   digestWindow(byteCount: number): Uint8Array;
-  digestBeforeWindow(byteCount: number, isEncoded: boolean): Uint8Array;
-  datasetDigest(): DatasetDigest;
+  digestStream(): DigestStream;
 }
 
-class WasmDatasetDigest implements DatasetDigest {
+class WasmDigestStream implements DigestStream {
   readonly #kernels: Kernels;
   readonly #memory: CoreMemory;
   /** The stream's state between calls: others use the one stream of the core meanwhile. */
@@ -38,17 +36,16 @@ class WasmDatasetDigest implements DatasetDigest {
     this.#saved.set(memory.streamState);
   }
 
-  update(pageDigests: Uint8Array): void {
-    assert(pageDigests.byteLength % DIGEST_BYTES === 0, "whole digests");
-    this.#totalBytes += pageDigests.byteLength;
+  update(bytes: Uint8Array): void {
+    this.#totalBytes += bytes.byteLength;
     let offset = 0;
-    while (offset < pageDigests.byteLength) {
+    while (offset < bytes.byteLength) {
       // A full buffer waits until more comes: the last one is taken in differently.
       if (this.#pendingBytes === STREAM_BYTES) this.#flush();
-      const bytes = Math.min(STREAM_BYTES - this.#pendingBytes, pageDigests.byteLength - offset);
-      this.#pending.set(pageDigests.subarray(offset, offset + bytes), this.#pendingBytes);
-      this.#pendingBytes += bytes;
-      offset += bytes;
+      const count = Math.min(STREAM_BYTES - this.#pendingBytes, bytes.byteLength - offset);
+      this.#pending.set(bytes.subarray(offset, offset + count), this.#pendingBytes);
+      this.#pendingBytes += count;
+      offset += count;
     }
   }
 
@@ -111,11 +108,6 @@ export function digester(kernels: Kernels, memory: CoreMemory): Digester {
       kernels.digestInputPages(byteCount);
       return memory.digests.subarray(0, Math.ceil(byteCount / PAGE_BYTES) * DIGEST_BYTES);
     },
-    digestBeforeWindow: (byteCount, isEncoded) => {
-      assert(byteCount <= WINDOW_BYTES, "within the window");
-      kernels.digestBeforePages(byteCount, isEncoded ? 1 : 0);
-      return memory.beforeDigests.subarray(0, Math.ceil(byteCount / PAGE_BYTES) * DIGEST_BYTES);
-    },
-    datasetDigest: () => new WasmDatasetDigest(kernels, memory),
+    digestStream: () => new WasmDigestStream(kernels, memory),
   };
 }

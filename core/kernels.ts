@@ -7,7 +7,6 @@
 export interface Kernels {
   readonly memory: WebAssembly.Memory;
   readonly region: (id: number) => number;
-  readonly digestBeforePages: (byteCount: number, isEncoded: number) => void;
   readonly digestInputPages: (byteCount: number) => void;
   readonly digestStreamPages: (byteCount: number) => void;
   readonly streamBegin: () => void;
@@ -38,7 +37,6 @@ export const KERNEL_NAMES: readonly (keyof Kernels)[] = [
   "changedBlockRuns",
   "commonBatch",
   "commonBegin",
-  "digestBeforePages",
   "digestInputPages",
   "digestStreamPages",
   "encodeBegin",
@@ -57,7 +55,6 @@ export interface CoreMemory {
   readonly input: Uint8Array;
   readonly output: Uint8Array;
   readonly digests: Uint8Array;
-  readonly beforeDigests: Uint8Array;
   readonly streamState: Uint8Array;
   readonly stream: Uint8Array;
   readonly bytes: (region: number, count: number) => Uint8Array;

@@ -11,9 +11,9 @@
  *       16      8  baseBytes
  *       24      8  targetBytes
  *       32      8  bodyBytes      of the records after the header
- *       40     16  baseDigest     XXH3-128 over the list of page digests
+ *       40     16  baseDigest     XXH3-128 over the list of XXH3-64 of the file's pieces of 256 KiB
  *       56     16  targetDigest   likewise
- *       72     16  bodyDigest     likewise
+ *       72     16  bodyDigest     XXH3-128 of the records
  *       88      8  headerDigest   first 8 bytes of XXH3-128 of bytes 0 … 87
  *
  * Numbers are little-endian. A record is varint(gap) varint(count) and `count` bytes: go on by `gap` bytes of the base, then

@@ -8,10 +8,8 @@
 import {
   BLOCK_BYTES,
   DELTA_GAP_BYTES,
-  PAGE_BYTES,
   RUNS_MAX,
   WINDOW_BYTES,
-  WINDOW_PAGES,
 } from "../abi";
 import { before, input, output } from "./layout";
 
@@ -21,8 +19,6 @@ const STRIDE: u32 = 256;
 
 /** Equal bytes since the last record of the encoding, carried from window to window. */
 let gapBytes: u64 = 0;
-/** Bit p: `encodeWindow` found a change in page p of the window. */
-let changedPages: u64 = 0;
 /** End of what is encoded in `output`. */
 let cursor: usize = 0;
 
@@ -111,12 +107,6 @@ function putRecord(end: u32, start: u32, byteCount: u32): void {
   gapBytes = 0;
 }
 
-/** Of the window encoded last. */
-export function isPageChanged(page: u32): bool {
-  assert(page < (WINDOW_PAGES as u32));
-  return ((changedPages >>> (page as u64)) & 1) !== 0;
-}
-
 export function encodeBegin(): void {
   gapBytes = 0;
 }
@@ -129,14 +119,12 @@ export function encodeWindow(byteCount: u32): u32 {
   assert(byteCount <= (WINDOW_BYTES as u32));
   clearPartialBlock(byteCount);
   cursor = output;
-  changedPages = 0;
   let recordsEnd: u32 = 0;
   // The open run; empty when start and end are equal.
   let start: u32 = 0;
   let end: u32 = 0;
   let block = nextChangedBlock(0, byteCount);
   while (block < byteCount) {
-    changedPages |= (<u64>1) << ((block / (PAGE_BYTES as u32)) as u64);
     let bits = changedBits(block as usize);
     let position = block;
     while (bits !== 0) {

@@ -2,8 +2,7 @@
  * Digests of pages, and of streams of any length, from the fixed regions. Bytes and results as in `xxh3.ts`.
  */
 import { DIGEST_BYTES, PAGE_BYTES, STREAM_BYTES, WINDOW_BYTES } from "../abi";
-import { isPageChanged } from "./delta";
-import { before, beforeDigests, digests, input, stream, streamState } from "./layout";
+import { digests, input, stream, streamState } from "./layout";
 import { BLOCK_BYTES, begin, consumeBlocks, finish } from "./xxh3";
 import { digestShort, SHORT_BYTES_MAX } from "./xxh3-short";
 
@@ -36,23 +35,6 @@ function digestAll(source: usize, byteCount: usize): void {
 export function digestInputPages(byteCount: u32): void {
   assert((byteCount as usize) <= WINDOW);
   digestAll(input, byteCount as usize);
-}
-
-/**
- * Page digests of the first bytes of the older window. With `isEncoded`, `encodeWindow` and `digestInputPages` have just
- * run on the same bytes, and pages in which no change was found take the newer side's digest.
- */
-export function digestBeforePages(byteCount: u32, isEncoded: bool): void {
-  assert((byteCount as usize) <= WINDOW);
-  let result: usize = 0;
-  for (let offset: usize = 0; offset < (byteCount as usize); offset += PAGE) {
-    if (isEncoded && !isPageChanged((offset / PAGE) as u32)) {
-      v128.store(beforeDigests + result, v128.load(digests + result));
-    } else {
-      digestPage(before + offset, min(PAGE, (byteCount as usize) - offset), beforeDigests + result);
-    }
-    result += DIGEST_BYTES;
-  }
 }
 
 /** Page digests of the first bytes of the stream buffer; leaves an open stream alone but for its buffer. */

@@ -2,7 +2,6 @@
 export { commonBatch, commonBegin } from "./common-state";
 export { changedBlockRuns, encodeBegin, encodeWindow } from "./delta";
 export {
-  digestBeforePages,
   digestInputPages,
   digestStreamPages,
   streamBegin,

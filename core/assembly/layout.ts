@@ -11,7 +11,6 @@ import {
   METRICS_MAX,
   REGION_AGES,
   REGION_BEFORE,
-  REGION_BEFORE_DIGESTS,
   REGION_CHOICES,
   REGION_COMMON,
   REGION_DELTAS,
@@ -40,7 +39,6 @@ export const before: usize = memory.data(WINDOW_BYTES, 64);
 export const input: usize = memory.data(WINDOW_BYTES, 64);
 export const output: usize = memory.data(WINDOW_BYTES + DELTA_SLACK_BYTES, 64);
 export const digests: usize = memory.data(WINDOW_PAGES * DIGEST_BYTES, 64);
-export const beforeDigests: usize = memory.data(WINDOW_PAGES * DIGEST_BYTES, 64);
 /** Accumulators, the 64 bytes before the buffer, the buffer: one piece, so that a last stripe may reach back. */
 export const streamState: usize = memory.data(STREAM_STATE_BYTES + STREAM_BYTES, 64);
 export const stream: usize = streamState + STREAM_STATE_BYTES;
@@ -71,8 +69,6 @@ export function region(id: u32): usize {
       return output;
     case REGION_DIGESTS:
       return digests;
-    case REGION_BEFORE_DIGESTS:
-      return beforeDigests;
     case REGION_STREAM:
       return stream;
     case REGION_STREAM_STATE:
