@@ -52,6 +52,7 @@ export class CollectiveRunner {
   readonly #allocate: (bytes: number) => Memory;
   readonly #waiting: Call[] = [];
   readonly #early = new Map<number, Early[]>();
+  readonly #earlyBytes = new Map<number, number>();
   readonly #plans = new Map<string, Schedule>();
   readonly #scratch: Memory;
   #active: Active | null = null;
@@ -60,7 +61,6 @@ export class CollectiveRunner {
   #mustAdvance = false;
   /** Whose frame is being read into place. */
   #inPlaceFrom = -1;
-  #earlyBytes = 0;
 
   /** `allocate` gives memory that native code may write. */
   constructor(
@@ -76,9 +76,9 @@ export class CollectiveRunner {
     this.#scratch = allocate(SEGMENT_BYTES_MAX);
   }
 
-  /** Held for ranks that are ahead of this one. */
-  get earlyBytes(): number {
-    return this.#earlyBytes;
+  /** Held for a rank that is ahead of this one. */
+  earlyBytesFrom(source: number): number {
+    return this.#earlyBytes.get(source) ?? 0;
   }
 
   start(call: Call): void {
@@ -114,9 +114,13 @@ export class CollectiveRunner {
       const queue = this.#early.get(header.source);
       if (queue === undefined) this.#early.set(header.source, [{ header, payload }]);
       else queue.push({ header, payload });
-      this.#earlyBytes += header.payloadBytes;
+      this.#countEarly(header.source, header.payloadBytes);
     }
     this.#advance();
+  }
+
+  #countEarly(source: number, bytes: number): void {
+    this.#earlyBytes.set(source, this.earlyBytesFrom(source) + bytes);
   }
 
   /** Never nested: what a callback causes is done by the outer call. */
@@ -187,7 +191,7 @@ export class CollectiveRunner {
     }
     const early = this.#early.get(next.peer)?.shift();
     if (early === undefined) return false;
-    this.#earlyBytes -= early.header.payloadBytes;
+    this.#countEarly(next.peer, -early.header.payloadBytes);
     if (!this.#isSame(active, next, early.header)) {
       this.#refuse(active, early.header);
       return true;

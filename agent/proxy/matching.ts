@@ -51,6 +51,11 @@ export class Matcher<R extends Wanted, M extends Labelled> {
     this.#unexpected.push(message);
   }
 
+  /** Puts messages of an earlier life in front of all that came since. */
+  keepInFront(messages: readonly M[]): void {
+    this.#unexpected.unshift(...messages);
+  }
+
   get postedCount(): number {
     return this.#posted.length;
   }

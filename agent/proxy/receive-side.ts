@@ -187,11 +187,13 @@ export class ReceiveSide {
       );
   }
 
+  /** Before the first receive of this epoch. */
   preload(messages: readonly SavedMessage[]): void {
-    for (const { source, tag, payload } of messages) {
+    const kept = messages.map(({ source, tag, payload }) => {
       const label = { source, tag, totalBytes: payload.byteLength };
-      this.#matcher.keep({ ...label, payload, sendId: 0, cut: 0, isCredited: false });
-    }
+      return { ...label, payload, sendId: 0, cut: 0, isCredited: false };
+    });
+    this.#matcher.keepInFront(kept);
   }
 
   /** A receive and a message have found each other. */
