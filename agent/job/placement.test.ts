@@ -75,6 +75,12 @@ describe("the order by the core", () => {
     expect(names(order(candidates))).toEqual(["n4", "n3", "n2", "n1"]);
   });
 
+  test("what equal nodes read a moment apart does not choose between them", () => {
+    const later = { ...load, loadAverage: 0.8, freeMemoryBytes: 2 ** 30 - 2 ** 26 };
+    const candidates = [candidate("n1", { load: later }), candidate("n2"), candidate("n3")];
+    expect(names(order(candidates))).toEqual(["n1", "n2", "n3"]);
+  });
+
   test("equals keep their order", () => {
     expect(names(order([candidate("n2"), candidate("n1")]))).toEqual(["n2", "n1"]);
   });

@@ -78,6 +78,17 @@ export function partnersOf(
 const WEIGHTS = [4, 2, 1];
 const PRIORS = [0, 0, 0];
 
+/**
+ * A node this close to the best counts as the best. Loads are averages read at different moments, so equal nodes never read
+ * quite the same; without this the noise would choose, and nobody could foretell where a job goes.
+ */
+const MEMORY_NOISE = 1 / 8;
+const IDLENESS_NOISE = 1 / 2;
+
+function withoutNoise(value: number, best: number, noise: number): number {
+  return best - value < noise ? best : value;
+}
+
 /** The order by the core's `rank` kernel: the same that answers discovery. Candidates beyond its table keep their order. */
 export function orderByCore(core: Core): CandidateOrder {
   return (candidates) => {
@@ -85,11 +96,15 @@ export function orderByCore(core: Core): CandidateOrder {
     const count = Math.min(candidates.length, CANDIDATES_MAX, CHOICES_MAX);
     const table = core.rankTable();
     const memoryMax = Math.max(1, ...candidates.map((c) => c.load.freeMemoryBytes));
+    const idleness = candidates.map(({ load }) => 1 - Math.min(1, load.loadAverage / load.cores));
+    const idlenessMax = Math.max(...idleness);
     for (let i = 0; i < count; i++) {
       const { holdsShards, load } = candidates[i] as Candidate;
+      const memory = withoutNoise(load.freeMemoryBytes / memoryMax, 1, MEMORY_NOISE);
+      const idle = withoutNoise(idleness[i] as number, idlenessMax, IDLENESS_NOISE);
       table.metrics[i] = holdsShards;
-      table.metrics[CANDIDATES_MAX + i] = load.freeMemoryBytes / memoryMax;
-      table.metrics[2 * CANDIDATES_MAX + i] = 1 - Math.min(1, load.loadAverage / load.cores);
+      table.metrics[CANDIDATES_MAX + i] = memory;
+      table.metrics[2 * CANDIDATES_MAX + i] = idle;
       table.agesMs[i] = 0;
     }
     const chosen = core.rank({
