@@ -53,6 +53,7 @@ export class Conductor {
   readonly #kills: KillOutcome[] = [];
   #rows: readonly NodeRow[] = [];
   #job: string | null = null;
+  #isJudged = false;
 
   constructor(
     plan: DemoPlan,
@@ -82,6 +83,7 @@ export class Conductor {
       clean,
       ranks,
     });
+    this.#isJudged = true;
     this.#emit({ kind: "verdict", ...verdict });
     return verdict;
   }
@@ -135,6 +137,8 @@ export class Conductor {
 
   async #followDecisions(seat: AgentSeat): Promise<void> {
     await followDecisions(seat, this.#stop, (decision) => {
+      // What the agents say while they are sent home is no part of the demo.
+      if (this.#isJudged) return;
       this.#decisions.push(decision);
       const { node, epoch, phase, text } = decision;
       this.#emit({ kind: "decision", node, epoch, phase, text });

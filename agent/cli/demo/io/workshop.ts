@@ -73,6 +73,7 @@ export function openWorkshop(isKept: boolean): Workshop {
     close: async () => {
       await killMarked(mark);
       for (const path of doomed) rmSync(path, { recursive: true, force: true });
+      janitor.ref();
       void janitor.stdin.end();
       await janitor.exited;
     },
