@@ -69,7 +69,6 @@ export class Membership {
   step(event: MembershipEvent, nowMs: number): readonly MembershipEffect[] {
     if (this.#views.hasLeft()) return this.#outbox.take();
     const now = this.#innerTime(nowMs);
-    this.#views.setNow(now);
     if (this.#state === "running") this.#handle(event, now);
     else this.#begin(event);
     if (this.#state === "running") {
@@ -83,19 +82,18 @@ export class Membership {
 
   /** Never goes back. What a step is late by is not counted as time. */
   #innerTime(nowMs: number): number {
-    const dueMs = this.dueMs();
-    const lateMs = nowMs - dueMs;
-    if (lateMs > this.#timing.lateToleranceMs && this.#state === "running") {
-      this.#stolenMs += lateMs;
-      const now = Math.max(this.#innerMs, nowMs - this.#stolenMs);
-      this.#innerMs = now;
-      this.#views.setNow(now);
-      if (lateMs >= this.#timing.stallMs) this.#heldUp(lateMs, now);
-      else this.#swim.late(lateMs, now);
-      return now;
-    }
-    this.#innerMs = Math.max(this.#innerMs, nowMs - this.#stolenMs);
-    return this.#innerMs;
+    const dueMs = this.#innerDueMs();
+    const lateMs = nowMs - (dueMs + this.#stolenMs);
+    // A step that is due is due inside too: adding and subtracting fractions must not lose the last bit.
+    const atLeastMs = lateMs >= 0 ? dueMs : NEVER;
+    const isLate = lateMs > this.#timing.lateToleranceMs && this.#state === "running";
+    if (isLate) this.#stolenMs += lateMs;
+    const now = Math.max(this.#innerMs, nowMs - this.#stolenMs, atLeastMs);
+    this.#innerMs = now;
+    this.#views.setNow(now);
+    if (isLate && lateMs >= this.#timing.stallMs) this.#heldUp(lateMs, now);
+    else if (isLate) this.#swim.late(lateMs, now);
+    return now;
   }
 
   #heldUp(lateMs: number, now: number): void {
@@ -162,8 +160,12 @@ export class Membership {
 
   /** Absolute time at which a tick is wanted; Infinity before the start and after leaving. */
   dueMs(): number {
+    return this.#innerDueMs() + this.#stolenMs;
+  }
+
+  #innerDueMs(): number {
     if (this.#state !== "running" || this.#views.hasLeft()) return Number.POSITIVE_INFINITY;
-    return Math.min(this.#swim.dueMs(), this.#views.dueMs()) + this.#stolenMs;
+    return Math.min(this.#swim.dueMs(), this.#views.dueMs());
   }
 
   /** This node as it shows itself in this run. */

@@ -73,6 +73,7 @@ export class TestCluster {
   readonly #nodes: Map<string, TestNode> = new Map();
   readonly #byPort: Map<number, TestNode> = new Map();
   readonly #cut: Set<string> = new Set();
+  #newest: View | null = null;
   readonly #epochs: Map<number, string> = new Map();
   /** When the last message of each stream arrives. */
   readonly #streams: Map<string, number> = new Map();
@@ -189,6 +190,12 @@ export class TestCluster {
     node.highestEpoch = 0;
   }
 
+  /** Changes what lies on the disk of a node that is down. */
+  spoil(id: string, change: (saved: SavedMembership) => SavedMembership): void {
+    const node = this.#node(id);
+    if (node.disk !== null) node.disk = change(node.disk);
+  }
+
   /** SIGSTOP: the kernel still takes packets and connections. */
   stop(id: string): void {
     const node = this.#node(id);
@@ -238,6 +245,16 @@ export class TestCluster {
 
   machine(id: string): Membership {
     return this.#node(id).machine as Membership;
+  }
+
+  newestView(): View {
+    let newest = this.#newest;
+    for (const { disk } of this.#nodes.values()) {
+      const view = disk?.accepted?.view ?? disk?.view ?? null;
+      if (view !== null && (newest === null || view.epoch > newest.epoch)) newest = view;
+    }
+    if (newest === null) throw new Error("no view yet");
+    return newest;
   }
 
   saved(id: string): SavedMembership | null {
@@ -514,6 +531,7 @@ export class TestCluster {
     if ((node.disk?.view?.epoch ?? 0) < view.epoch) {
       this.violations.push(`${node.id} told of view ${view.epoch} before it was on disk`);
     }
+    if (view.epoch > (this.#newest?.epoch ?? 0)) this.#newest = view;
     node.highestEpoch = view.epoch;
     node.view = view;
   }
