@@ -7,7 +7,7 @@
  * the cause was, so that no cause can be forgotten.
  */
 import type { Version } from "../checkpoint/checkpoint.ts";
-import type { NodeId, View } from "../membership/membership.ts";
+import { compareNodeIds, type NodeId, type View } from "../membership/membership.ts";
 import type { JobRecord, ReportMessage } from "./job.ts";
 import { type Candidate, type CandidateOrder, type PlaceOutcome, place } from "./placement.ts";
 import { isOver } from "./records.ts";
@@ -102,6 +102,8 @@ function placeJob(record: JobRecord, { reports, busy, order }: Situation): Place
     }
     candidates.push({ node, load: report.load, holdsShards: held.size });
   }
+  // Reports come in any order; equals are taken in the order of nodes.
+  candidates.sort((a, b) => compareNodeIds(a.node, b.node));
   return place({
     rankCount: record.spec.ranks,
     previous: record.placement,
