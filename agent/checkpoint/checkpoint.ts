@@ -90,7 +90,10 @@ export type StoreCommand =
       readonly partner: ShardSource | null;
     }
   | {
-      /** The commit mark of a version, on every shard of it that this node holds. */
+      /**
+       * The commit mark of a version, on every shard of it that this node holds. `epoch` is the plan's that asks; after a
+       * rollback the shards of the version were written under an older one: the newest up to it are meant.
+       */
       readonly kind: "seal";
       readonly token: number;
       readonly job: string;

@@ -78,12 +78,15 @@ export class JobShards {
     return this.#shards.get(keyOf(rank, id)) ?? null;
   }
 
-  /** The newest sealed shard of a version that no later epoch than `epochMax` wrote. */
-  findSealed(rank: number, version: Version, epochMax: Epoch): StoredShard | null {
+  /**
+   * The newest shard of a version that no later epoch than `epochMax` wrote. Sealed or not: whoever names a version has
+   * learnt that somebody sealed it, so this node at most missed the mark.
+   */
+  findVersion(rank: number, version: Version, epochMax: Epoch): StoredShard | null {
     let best: StoredShard | null = null;
     for (const shard of this.#shards.values()) {
       if (shard.rank !== rank || shard.version !== version) continue;
-      if (!shard.sealed || shard.epoch > epochMax) continue;
+      if (shard.epoch > epochMax) continue;
       if (best === null || shard.epoch > best.epoch) best = shard;
     }
     return best;

@@ -1,7 +1,7 @@
 /**
  * The shards of this node over HTTP, mounted by the agent at `/v1/shards`.
  *
- *   GET, HEAD  /:job/:rank/:version[?epoch=E]   a shard as it lies on disk; without an epoch the newest that is sealed
+ *   GET, HEAD  /:job/:rank/:version[?epoch=E]   a shard as it lies on disk; without an epoch the newest written
  *   PUT        /:job/:rank/:version?epoch=E     a shard for this node to keep; refused under a stale epoch and when its
  *                                               parent is not here, in which case the sender sends a full one
  *

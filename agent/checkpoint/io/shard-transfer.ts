@@ -138,7 +138,7 @@ export async function sendShard(options: SendOptions): Promise<{ kind: "kept" } 
 export interface PullOptions {
   readonly from: ShardSource;
   readonly name: Omit<ShardName, "epoch">;
-  /** null: the newest sealed one of that version. */
+  /** null: the newest one of that version. */
   readonly epoch: Epoch | null;
   /** Where the bytes go; there is no file after a problem. */
   readonly path: string;

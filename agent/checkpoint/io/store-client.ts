@@ -92,12 +92,12 @@ export class StoreClient {
     return this.#epochs.get(job) ?? (0 as Epoch);
   }
 
-  /** The shard that `epoch` wrote; without an epoch the newest that is sealed. */
+  /** The shard that `epoch` wrote; without an epoch the newest. */
   find(job: string, rank: number, version: Version, epoch: Epoch | null): FoundShard | null {
     let best: Holding | null = null;
     for (const holding of this.holdings(job)) {
       if (holding.rank !== rank || holding.version !== version) continue;
-      if (epoch === null ? !holding.sealed : holding.epoch !== epoch) continue;
+      if (epoch !== null && holding.epoch !== epoch) continue;
       if (best === null || holding.epoch > best.epoch) best = holding;
     }
     return best === null ? null : { holding: best, path: shardPath(this.folder, best) };

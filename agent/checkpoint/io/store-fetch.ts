@@ -59,7 +59,7 @@ class ChainFetch {
     const { rank } = this.#command;
     const held =
       epoch === null
-        ? this.#job.findSealed(rank, version, this.#command.epoch)
+        ? this.#job.findVersion(rank, version, this.#command.epoch)
         : this.#job.find(rank, { version, epoch });
     if (held !== null) {
       this.#links.push({ kind: "held", shard: held, parent: held.parent });
@@ -157,7 +157,7 @@ class ChainFetch {
     const shards = pulled.toReversed().map((reader) => ({ name: reader.head, path: reader.path }));
     await context.place(shards);
     for (const reader of pulled) this.#job.add(storedShard(reader));
-    // Only sealed versions are given out, and a sealed version is built on sealed ones.
+    // Only a version that somebody sealed is fetched, and a sealed version is built on sealed ones.
     const ids = this.#links.map((link) => (link.kind === "held" ? link.shard : link.reader.head));
     await context.locks.run(`${this.#job.job} seals`, () => this.#job.seals.seal(ids));
     for (const id of ids) this.#job.markSealed(id);

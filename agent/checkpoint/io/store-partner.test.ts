@@ -276,12 +276,17 @@ describe("a fetch", () => {
     await stopNode(third);
   });
 
-  test("of a version that was never sealed finds nothing", async () => {
+  test("of a version nobody holds finds nothing", async () => {
+    const answer: Answer = await own.asker.ask(fetching(1, [partner.source]));
+    expect(answer).toMatchObject({ kind: "failed", failure: "not-found" });
+  });
+
+  test("comes from a source that missed the seal, and is sealed here: it was asked for by name", async () => {
     const files = own.regions.write({ weights: noise(5000, 1) });
     await own.asker.must(capture(1, files, partner.source));
     await own.asker.must({ kind: "collect", job: JOB, keepFrom: null, lineage: [] });
-    const answer: Answer = await own.asker.ask(fetching(1, [partner.source]));
-    expect(answer).toMatchObject({ kind: "failed", failure: "not-found" });
+    await own.asker.must(fetching(1, [partner.source]));
+    expect(held(own)).toEqual(["1-1 sealed"]);
   });
 
   test("of what is here, but not known to be sealed, only marks it", async () => {

@@ -204,10 +204,24 @@ describe("a restore", () => {
     expect(bench.regions.read("weights")).toEqual(new Uint8Array(700_000));
   });
 
-  test("of a version that is not sealed or not held is refused", async () => {
-    await bench.capture(1, bench.regions.write({ weights: noise(100, 1) }));
-    expect(await bench.restore(1)).toMatchObject({ kind: "failed", failure: "not-found" });
-    expect(await bench.restore(2)).toMatchObject({ kind: "failed", failure: "not-found" });
+  test("of a version that is not held, or only from a later epoch, is refused", async () => {
+    await bench.capture(1, bench.regions.write({ weights: noise(100, 1) }), null, 2);
+    expect(await bench.restore(2, 2)).toMatchObject({ kind: "failed", failure: "not-found" });
+    expect(await bench.restore(1, 1)).not.toMatchObject({ kind: "done" });
+  });
+
+  test("serves a node that missed the seal: whoever names a version knows that somebody sealed it", async () => {
+    const contents = { weights: noise(100, 1) };
+    await bench.capture(1, bench.regions.write(contents));
+    bench.regions.write({ weights: noise(100, 2) });
+    expect(await bench.restore(1)).toMatchObject({ kind: "done" });
+    expect(bench.regions.read("weights")).toEqual(contents.weights);
+  });
+
+  test("after a rollback, a seal under the new plan marks what the old one wrote", async () => {
+    await bench.capture(1, bench.regions.write({ weights: noise(100, 1) }), null, 1);
+    expect(await bench.seal(1, 4)).toBeGreaterThan(0);
+    expect(bench.store.holdings()).toMatchObject([{ version: 1, epoch: 1, sealed: true }]);
   });
 
   test("gives the original of every kept version, for random regions and changes", async () => {

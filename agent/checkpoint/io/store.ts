@@ -9,7 +9,7 @@
 import { rm, unlink } from "node:fs/promises";
 import { AssertionError, unreachable } from "../../../core/assert.ts";
 import type { Epoch } from "../../membership/membership.ts";
-import type { Holding, StoreCommand, StoreEvent } from "../checkpoint.ts";
+import type { Holding, StoreCommand, StoreEvent, Version } from "../checkpoint.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import type { DigestCore } from "../page-digests.ts";
 import { shardsToDelete } from "../retention.ts";
@@ -134,10 +134,11 @@ export class Store {
   async #seal({ job: name, version, epoch }: Command<"seal">): Promise<number> {
     const context = this.#context;
     const job = await context.job(name);
-    const id = { version, epoch };
     return context.underEpoch(job, epoch, async () => {
-      const held = job.shards().filter((s) => s.version === version && s.epoch === epoch);
-      if (held.length === 0) return 0;
+      const written = newestEpoch(job.shards(), version, epoch);
+      if (written === null) return 0;
+      const id = { version, epoch: written };
+      const held = job.shards().filter((s) => s.version === version && s.epoch === written);
       await context.locks.run(`${name} seals`, () => job.seals.seal([id]));
       job.markSealed(id);
       context.tellHoldings(job);
@@ -156,19 +157,19 @@ export class Store {
           job.resetBase(command.rank, null);
           return 0;
         }
-        return this.#restoreSealed(command, this.#sealedShard(command));
+        return this.#restoreShard(command, this.#namedShard(command));
       }),
     );
   }
 
-  #sealedShard(command: Command<"restore"> | Command<"replicate">): StoredShard {
+  #namedShard(command: Command<"restore"> | Command<"replicate">): StoredShard {
     const { rank, version, epoch } = command;
-    const shard = this.#context.jobs.get(command.job)?.findSealed(rank, version, epoch) ?? null;
+    const shard = this.#context.jobs.get(command.job)?.findVersion(rank, version, epoch) ?? null;
     if (shard !== null) return shard;
-    throw new StoreFault("not-found", `${describe(command)} is not held here sealed: fetch it`);
+    throw new StoreFault("not-found", `${describe(command)} is not held here: fetch it`);
   }
 
-  async #restoreSealed(command: Command<"restore">, shard: StoredShard): Promise<number> {
+  async #restoreShard(command: Command<"restore">, shard: StoredShard): Promise<number> {
     const context = this.#context;
     const job = await context.job(command.job);
     const chain = await context.openChain(job, shard);
@@ -194,7 +195,7 @@ export class Store {
     const context = this.#context;
     const job = await context.job(command.job);
     return context.underEpoch(job, command.epoch, async (signal) => {
-      const shard = this.#sealedShard(command);
+      const shard = this.#namedShard(command);
       const reader = ShardReader.open(context.pathOf(shard), context.core);
       if (!reader.ok) {
         await context.setAside(job, shard);
@@ -287,6 +288,20 @@ export class Store {
       reader.close();
     }
   }
+}
+
+/** The epoch that wrote a version: the newest up to `epochMax`; what is off the lineage was collected before. */
+function newestEpoch(
+  shards: readonly StoredShard[],
+  version: Version,
+  epochMax: Epoch,
+): Epoch | null {
+  let newest: Epoch | null = null;
+  for (const shard of shards) {
+    if (shard.version !== version || shard.epoch > epochMax) continue;
+    if (newest === null || shard.epoch > newest) newest = shard.epoch;
+  }
+  return newest;
 }
 
 function damaged(arrival: Arrival, fault: string): Admission {
