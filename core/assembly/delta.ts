@@ -5,12 +5,7 @@
  * differs, and runs of bytes are cut out of it by counting zeros. Equal data is skipped 256 bytes at a time.
  * The bytes between a partial last block's end and the block's end are cleared in both windows first.
  */
-import {
-  BLOCK_BYTES,
-  DELTA_GAP_BYTES,
-  RUNS_MAX,
-  WINDOW_BYTES,
-} from "../abi";
+import { BLOCK_BYTES, DELTA_GAP_BYTES, RUNS_MAX, WINDOW_BYTES } from "../abi";
 import { before, input, output } from "./layout";
 
 const BLOCK: u32 = BLOCK_BYTES;
