@@ -11,9 +11,6 @@ import type { EffectSink } from "./effects.ts";
 import type { AssignMessage, JobMessage, JobRecord, RunningRank } from "./job.ts";
 import { type NodeParts, shardUrlOf } from "./parts.ts";
 
-/** Two versions are kept so that a fault while the newest is being sealed still finds one everywhere. */
-const SEALED_KEPT = 2;
-
 type Capture = Extract<ProxyToAgent, { kind: "capture" }>;
 
 export class ActiveJob {
@@ -26,7 +23,6 @@ export class ActiveJob {
   readonly #captures = new Map<number, Capture & { told: boolean }>();
   /** Durable, not yet sealed: newest version a rank. */
   readonly #durable = new Map<number, Version>();
-  readonly #seals = new Map<number, { readonly version: Version; readonly lead: NodeId }>();
 
   constructor(parts: NodeParts, assign: AssignMessage, record: JobRecord, proxy: number) {
     this.#parts = parts;
@@ -89,31 +85,18 @@ export class ActiveJob {
     });
   }
 
-  onSeal(version: Version, lead: NodeId, sink: EffectSink): void {
-    if (this.#parts.shards.sealed(this.job).includes(version)) {
-      this.#acknowledge(version, lead, sink);
-      return;
+  /** Everything up to this version has its commit mark. */
+  onSealed(version: Version): void {
+    for (const [rank, durable] of this.#durable) {
+      if (durable <= version) this.#durable.delete(rank);
     }
-    if ([...this.#seals.values()].some((seal) => seal.version === version)) return;
-    const token = sink.token();
-    this.#seals.set(token, { version, lead });
-    sink.push({
-      kind: "store",
-      command: { kind: "seal", token, job: this.job, version, epoch: this.epoch },
-    });
   }
 
   onStore(event: StoreEvent, lead: NodeId, sink: EffectSink): boolean {
     if (event.kind === "holdings") return false;
     const capture = this.#captures.get(event.token);
-    if (capture !== undefined) {
-      this.#onCaptureEvent(capture, event, lead, sink);
-      return true;
-    }
-    const seal = this.#seals.get(event.token);
-    if (seal === undefined) return false;
-    this.#seals.delete(event.token);
-    if (event.kind === "done") this.#acknowledge(seal.version, seal.lead, sink);
+    if (capture === undefined) return false;
+    this.#onCaptureEvent(capture, event, lead, sink);
     return true;
   }
 
@@ -155,26 +138,6 @@ export class ActiveJob {
 
   #durableMessage(rank: number, version: Version): JobMessage {
     return { kind: "durable", epoch: this.epoch, job: this.job, rank, version };
-  }
-
-  #acknowledge(version: Version, lead: NodeId, sink: EffectSink): void {
-    for (const [rank, durable] of this.#durable) {
-      if (durable <= version) this.#durable.delete(rank);
-    }
-    this.#parts.book.noteSealed(this.job, version);
-    sink.send(lead, { kind: "sealed", epoch: this.epoch, job: this.job, version });
-    const keepFrom = this.#parts.shards.sealed(this.job).at(-SEALED_KEPT);
-    if (keepFrom === undefined) return;
-    sink.push({
-      kind: "store",
-      command: {
-        kind: "collect",
-        token: sink.token(),
-        job: this.job,
-        keepFrom,
-        lineage: this.record.lineage,
-      },
-    });
   }
 
   /** By the newest record and the view in force: a lost partner is replaced without a rollback. */

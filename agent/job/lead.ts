@@ -12,7 +12,7 @@ import { Broadcasts } from "./broadcasts.ts";
 import type { EffectSink } from "./effects.ts";
 import type { JobMessage, JobRecord, ReadyMessage, ReportMessage } from "./job.ts";
 import type { JobMember } from "./member.ts";
-import type { NodeParts } from "./parts.ts";
+import { type NodeParts, onLineage } from "./parts.ts";
 import { type CandidateOrder, partnersOf } from "./placement.ts";
 import { busyNodes, planJob } from "./planning.ts";
 import { isOver, revise, withRollback } from "./records.ts";
@@ -199,8 +199,9 @@ export class JobLead {
     }
     if (plan.kind === "wait") sink.decide("assign", job, plan.why);
     if (!isOver(record) && record.state === "running") {
-      this.#sealings.set(job, new Sealing(record, this.#newestSealed(job)));
-      if (this.#mendPartners(record, sink)) return;
+      const mended = this.#mendPartners(record, sink);
+      this.#sealings.set(job, new Sealing(mended, this.#newestSealed(mended)));
+      if (mended !== record) return;
     }
     this.#broadcasts.spread(record, this.#reports, sink);
   }
@@ -272,6 +273,8 @@ export class JobLead {
       {
         state: "running",
         lineage: withRollback(record.lineage, this.#epoch, selection.version),
+        // What was sealed above it is void now, and its number may be given again.
+        sealed: selection.version,
         exits: [],
       },
       { atMs: sink.atMs, what, selection },
@@ -386,7 +389,7 @@ export class JobLead {
   }
 
   /** A partner that left is replaced by the ring of who is there, without a rollback. */
-  #mendPartners(record: JobRecord, sink: EffectSink): boolean {
+  #mendPartners(record: JobRecord, sink: EffectSink): JobRecord {
     const members = sink.view?.members ?? [];
     const isThere = (node: NodeId | null) => members.some((member) => member.id === node);
     const spare = members.find((m) => m.role === "worker" && !record.placement.includes(m.id));
@@ -394,17 +397,18 @@ export class JobLead {
     const isMissing = record.partners.some((partner, rank) =>
       partner === null ? (wanted[rank] ?? null) !== null : !isThere(partner),
     );
-    if (!isMissing) return false;
+    if (!isMissing) return record;
     const what = `copies go to ${wanted.join(", ")}`;
-    this.#write(revise(record, { partners: wanted }, { atMs: sink.atMs, what }), sink);
-    return true;
+    const mended = revise(record, { partners: wanted }, { atMs: sink.atMs, what });
+    this.#write(mended, sink);
+    return mended;
   }
 
-  #newestSealed(job: string): Version {
-    let newest = this.#parts.book.get(job)?.sealed ?? (0 as Version);
+  #newestSealed(record: JobRecord): Version {
+    let newest = record.sealed;
     for (const report of this.#reports.values()) {
-      for (const h of report.holdings) {
-        if (h.job === job && h.sealed && h.version > newest) newest = h.version;
+      for (const h of onLineage(report.holdings, record.lineage)) {
+        if (h.job === record.spec.id && h.sealed && h.version > newest) newest = h.version;
       }
     }
     return newest;

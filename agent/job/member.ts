@@ -16,6 +16,7 @@ import type { NodeParts } from "./parts.ts";
 import { RecordKeeper } from "./record-keeper.ts";
 import { isOver, ranksOf } from "./records.ts";
 import { Recovery } from "./recovery.ts";
+import { SealKeeper } from "./seal-keeper.ts";
 
 /** Whoever waits for the lead says so again after this. */
 export const REPEAT_MS = 300;
@@ -37,6 +38,7 @@ export class JobMember {
   >();
   readonly #ends = new LocalEnds();
   readonly #keeper: RecordKeeper;
+  readonly #seals: SealKeeper;
   #load: NodeLoad = { cores: 1, freeMemoryBytes: 0, loadAverage: 0 };
   #settled = true;
   #reported = false;
@@ -45,6 +47,7 @@ export class JobMember {
   constructor(parts: NodeParts) {
     this.#parts = parts;
     this.#keeper = new RecordKeeper(parts.book);
+    this.#seals = new SealKeeper(parts, (job, version) => this.#active.get(job)?.onSealed(version));
   }
 
   get dueMs(): number {
@@ -85,8 +88,7 @@ export class JobMember {
     else if (message.kind === "record") {
       this.keep(message.record, from, sink);
     } else if (message.kind === "seal") {
-      const active = this.#active.get(message.job);
-      if (active?.epoch === message.epoch) active.onSeal(message.version, from, sink);
+      this.#seals.onSeal(message, from, sink);
     }
     this.#schedule(sink);
   }
@@ -170,6 +172,7 @@ export class JobMember {
       this.#afterRecoveryStep(recovery, sink);
       return;
     }
+    if (this.#seals.onStore(event, sink)) return;
     const lead = this.lead(sink);
     if (lead === null) return;
     for (const active of this.#active.values()) {

@@ -44,6 +44,8 @@ export class NodeMachine {
   readonly #member: JobMember;
   readonly #lead: JobLead;
   readonly #requests = new Requests();
+  /** What the world said while this node must not act; heard in order once it may. */
+  #held: NodeEvent[] = [];
   #early: { readonly from: NodeId; readonly message: JobMessage }[] = [];
 
   constructor(options: NodeMachineOptions) {
@@ -70,12 +72,8 @@ export class NodeMachine {
   }
 
   dueMs(): number {
-    return Math.min(
-      this.#membership.dueMs(),
-      this.#member.dueMs,
-      this.#lead.dueMs,
-      this.#requests.dueMs,
-    );
+    const always = Math.min(this.#membership.dueMs(), this.#requests.dueMs);
+    return this.frozen() === null ? Math.min(always, this.#member.dueMs, this.#lead.dueMs) : always;
   }
 
   view(): View | null {
@@ -107,11 +105,15 @@ export class NodeMachine {
   }
 
   sealedVersions(job: string): readonly Version[] {
-    return this.#parts.shards.sealed(job);
+    return this.#parts.shards.sealed(job, this.#parts.book.get(job)?.lineage ?? []);
   }
 
   #handle(event: NodeEvent): void {
     const sink = this.#sink;
+    if (isForActing(event) && this.frozen() !== null) {
+      this.#held.push(event);
+      return;
+    }
     switch (event.kind) {
       case "membership":
         this.#stepMembership(event.event);
@@ -121,8 +123,10 @@ export class NodeMachine {
         break;
       case "tick":
         if (sink.nowMs >= this.#membership.dueMs()) this.#stepMembership({ kind: "tick" });
-        this.#member.onTick(sink);
-        this.#lead.onTick(sink);
+        if (this.frozen() === null) {
+          this.#member.onTick(sink);
+          this.#lead.onTick(sink);
+        }
         this.#requests.onTick(this.frozen(), sink);
         break;
       case "record-persisted":
@@ -169,6 +173,10 @@ export class NodeMachine {
 
   #stepMembership(event: MembershipEvent): void {
     for (const effect of this.#membership.step(event, this.#sink.nowMs)) this.#onMembership(effect);
+    if (this.#held.length === 0 || this.frozen() !== null) return;
+    const held = this.#held;
+    this.#held = [];
+    for (const late of held) this.#handle(late);
   }
 
   #onMembership(effect: MembershipEffect): void {
@@ -212,6 +220,8 @@ export class NodeMachine {
       this.#early = [...this.#early, { from, message }].slice(-EARLY_MESSAGES_MAX);
       return;
     }
+    // Whoever said it says it again: nothing is answered by a node that must not act.
+    if (this.frozen() !== null) return;
     // Whoever is not in the view has no say, however it came to talk to us.
     if (view === null || !view.members.some((member) => member.id === from)) return;
     if (message.kind === "submitted") {
@@ -220,5 +230,24 @@ export class NodeMachine {
     }
     this.#lead.onMessage(from, message, sink);
     this.#member.onMessage(from, message, sink);
+  }
+}
+
+/**
+ * What its own processes and its store tell a node, since a job may be moved on by it. Bounded: a frozen node starts nothing,
+ * so no more can come than was under way.
+ */
+function isForActing(event: NodeEvent): boolean {
+  switch (event.kind) {
+    case "proxy-says":
+      return event.message.kind !== "listening";
+    case "store":
+      return event.event.kind !== "holdings";
+    case "record-persisted":
+    case "proxy-exited":
+    case "program-exited":
+      return true;
+    default:
+      return false;
   }
 }

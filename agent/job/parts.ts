@@ -1,5 +1,10 @@
 /** What the parts of a node's job code share: one of each a node, made by `NodeMachine`. */
-import type { Holding, Version } from "../checkpoint/checkpoint.ts";
+import {
+  type Holding,
+  isOnLineage,
+  type Rollback,
+  type Version,
+} from "../checkpoint/checkpoint.ts";
 import type { Member } from "../membership/membership.ts";
 import type { NodeConfig } from "./node-events.ts";
 import type { Programs } from "./programs.ts";
@@ -40,16 +45,24 @@ export class LocalShards {
     return [...this.#byJob.values()].flat();
   }
 
-  has(job: string, rank: number, version: Version): boolean {
-    return holdsChain(this.of(job), rank, version);
+  has(job: string, rank: number, version: Version, lineage: readonly Rollback[]): boolean {
+    return holdsChain(onLineage(this.of(job), lineage), rank, version);
   }
 
-  /** Sealed versions of a job on this node, oldest first. */
-  sealed(job: string): readonly Version[] {
+  /** Sealed versions of a job on this node that belong to its history, oldest first. */
+  sealed(job: string, lineage: readonly Rollback[]): readonly Version[] {
     const versions = new Set<Version>();
-    for (const h of this.of(job)) if (h.sealed) versions.add(h.version);
+    for (const h of onLineage(this.of(job), lineage)) if (h.sealed) versions.add(h.version);
     return [...versions].sort((a, b) => a - b);
   }
+}
+
+/** Without what an abandoned future left behind: it may bear the same version numbers. */
+export function onLineage(
+  holdings: readonly Holding[],
+  lineage: readonly Rollback[],
+): readonly Holding[] {
+  return holdings.filter((holding) => isOnLineage(holding, lineage));
 }
 
 /** Whether a version of a rank and every parent it is a delta against are there. O(chain × holdings). */

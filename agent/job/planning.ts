@@ -9,6 +9,7 @@
 import type { Version } from "../checkpoint/checkpoint.ts";
 import { compareNodeIds, type NodeId, type View } from "../membership/membership.ts";
 import type { JobRecord, ReportMessage } from "./job.ts";
+import { onLineage } from "./parts.ts";
 import { type Candidate, type CandidateOrder, type PlaceOutcome, place } from "./placement.ts";
 import { isOver } from "./records.ts";
 
@@ -139,7 +140,8 @@ export function nextVersion(record: JobRecord, reports: Reports): Version {
 export function wasEverSealed(record: JobRecord, reports: Reports): boolean {
   if (record.sealed > 0) return true;
   for (const report of reports.values()) {
-    if (report.holdings.some((h) => h.job === record.spec.id && h.sealed)) return true;
+    const usable = onLineage(report.holdings, record.lineage);
+    if (usable.some((h) => h.job === record.spec.id && h.sealed)) return true;
   }
   return false;
 }

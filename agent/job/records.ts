@@ -85,6 +85,12 @@ export function nodesOf(record: JobRecord): NodeId[] {
   return [...new Set(record.placement)];
 }
 
+/** Who keeps shards: the nodes of the ranks, and partners that run none. */
+export function keepersOf(record: JobRecord): NodeId[] {
+  const partners = record.partners.filter((partner) => partner !== null);
+  return [...new Set([...record.placement, ...partners])];
+}
+
 /** The newest record of each job. */
 export class RecordBook {
   readonly #records = new Map<string, JobRecord>();

@@ -11,7 +11,7 @@ import type { Epoch, NodeId } from "../membership/membership.ts";
 import type { ProxyToAgent } from "../proxy/proxy.ts";
 import type { EffectSink } from "./effects.ts";
 import type { AssignMessage, JobMessage, RecoveryStage } from "./job.ts";
-import { holdsChain, type NodeParts } from "./parts.ts";
+import { holdsChain, type NodeParts, onLineage } from "./parts.ts";
 import { rankFiles } from "./programs.ts";
 import { ranksOf } from "./records.ts";
 
@@ -164,8 +164,9 @@ export class Recovery {
     const version = this.selection?.version ?? null;
     if (this.#restoring || !this.#idle || version === null) return;
     this.#restoring = true;
+    const { lineage } = this.assign.record;
     for (const rank of this.localRanks) {
-      if (version === 0 || this.#parts.shards.has(this.job, rank, version)) {
+      if (version === 0 || this.#parts.shards.has(this.job, rank, version, lineage)) {
         this.#restoreRank(rank, sink);
       } else {
         this.#fetchRank(rank, version, sink);
@@ -176,7 +177,9 @@ export class Recovery {
   #fetchRank(rank: number, version: Version, sink: EffectSink): void {
     const holders = new Set<NodeId>();
     for (const { node, holdings } of this.assign.holdings) {
-      if (node !== this.#parts.config.id && holdsChain(holdings, rank, version)) holders.add(node);
+      if (node === this.#parts.config.id) continue;
+      const usable = onLineage(holdings, this.assign.record.lineage);
+      if (holdsChain(usable, rank, version)) holders.add(node);
     }
     const sources = this.assign.shardUrls.filter((source) => holders.has(source.node));
     const token = sink.token();

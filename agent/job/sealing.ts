@@ -2,7 +2,7 @@
  * Two-phase sealing of one job's versions, at the lead.
  *
  * Decides when a version gets its commit mark: first every rank's shard is durable at its owner and its partner, then all
- * nodes of the job are told to seal, one version at a time. The next version is sealed only when every node has acknowledged
+ * nodes that keep one are told to seal, one version at a time. The next version is sealed only when every node has acknowledged
  * the one before, so whenever anybody holds v as sealed, everybody holds the version sealed before v, and
  * two kept versions are always enough.
  */
@@ -10,7 +10,7 @@ import type { Version } from "../checkpoint/checkpoint.ts";
 import type { Epoch, NodeId } from "../membership/membership.ts";
 import type { EffectSink } from "./effects.ts";
 import type { JobRecord } from "./job.ts";
-import { nodesOf } from "./records.ts";
+import { keepersOf } from "./records.ts";
 
 /** Versions under way at a time; a checkpoint every few milliseconds must not grow this without end. */
 const DURABLE_VERSIONS_MAX = 16;
@@ -28,7 +28,7 @@ export class Sealing {
   constructor(record: JobRecord, newest: Version) {
     this.#job = record.spec.id;
     this.#epoch = record.epoch;
-    this.#nodes = nodesOf(record);
+    this.#nodes = keepersOf(record);
     this.#rankCount = record.spec.ranks;
     this.#newest = newest;
     if (newest > 0) this.#current = { version: newest, missing: new Set(this.#nodes) };

@@ -333,7 +333,7 @@ export class JobReferee {
           rank: s.rank,
           version: s.version,
           epoch: s.epoch,
-          parent: s.parent,
+          parent: s.parent?.version ?? null,
           sealed: s.sealed,
           bytes: 0,
         })),

@@ -13,7 +13,7 @@ import type {
   StoreFailure,
   Version,
 } from "../../../agent/checkpoint/checkpoint.ts";
-import { isOnLineage } from "../../../agent/checkpoint/checkpoint.ts";
+import { type RetainedShard, shardsToDelete } from "../../../agent/checkpoint/retention.ts";
 import type { Epoch, NodeId } from "../../../agent/membership/membership.ts";
 import type { Prng } from "../../../agent/runtime/prng.ts";
 import type { SimTime } from "../../../agent/runtime/sim/sim-clock.ts";
@@ -22,12 +22,15 @@ import { initialState, type RankState } from "./workload.ts";
 /** Deltas against one full shard: as many as the real store allows, so that chains are long enough to break. */
 const CHAIN_DELTAS_MAX = 4;
 
-export interface Shard {
-  readonly job: string;
-  readonly rank: number;
+interface ShardId {
   readonly version: Version;
   readonly epoch: Epoch;
-  readonly parent: Version | null;
+}
+
+export interface Shard extends ShardId {
+  readonly job: string;
+  readonly rank: number;
+  readonly parent: ShardId | null;
   readonly state: RankState;
   sealed: boolean;
   damaged: boolean;
@@ -59,7 +62,10 @@ type PutAnswer = "done" | StoreFailure;
 export class SimStore {
   readonly #world: StoreWorld;
   #shards: Shard[] = [];
-  #epoch = 0;
+  /** The plan in force, by job. */
+  readonly #epochs = new Map<string, number>();
+  /** What the next delta of a rank is taken against, by job and rank; in memory only. */
+  readonly #bases = new Map<string, ShardId>();
   #full = false;
   /** Raised by a crash: what was being written is torn. */
   #life = 0;
@@ -72,14 +78,19 @@ export class SimStore {
     this.#full = full;
   }
 
-  raiseEpoch(epoch: number): void {
-    if (epoch > this.#epoch) this.#epoch = epoch;
+  #raiseEpoch(job: string, epoch: number): void {
+    if (epoch > this.#epochOf(job)) this.#epochs.set(job, epoch);
+  }
+
+  #epochOf(job: string): number {
+    return this.#epochs.get(job) ?? 0;
   }
 
   /** The process is gone: what is durable stays. */
   crash(): void {
     this.#life++;
-    this.#epoch = 0;
+    this.#epochs.clear();
+    this.#bases.clear();
   }
 
   wipe(): void {
@@ -110,7 +121,7 @@ export class SimStore {
   }
 
   execute(command: StoreCommand): void {
-    if ("epoch" in command) this.raiseEpoch(command.epoch);
+    if ("epoch" in command) this.#raiseEpoch(command.job, command.epoch);
     switch (command.kind) {
       case "capture":
         this.#capture(command);
@@ -135,7 +146,7 @@ export class SimStore {
 
   /** A shard that another node wants kept here. */
   put(shard: Shard, planEpoch: number, reply: (answer: PutAnswer) => void): void {
-    if (planEpoch < this.#epoch) {
+    if (planEpoch < this.#epochOf(shard.job)) {
       reply("refused");
       return;
     }
@@ -144,7 +155,7 @@ export class SimStore {
       return;
     }
     this.#write(() => {
-      if (planEpoch < this.#epoch) {
+      if (planEpoch < this.#epochOf(shard.job)) {
         reply("refused");
         return;
       }
@@ -153,29 +164,35 @@ export class SimStore {
     });
   }
 
-  /** The newest shard of a version with its whole chain, oldest first; damage is found now. */
-  read(job: string, rank: number, version: Version): readonly Shard[] | null {
+  /** The newest shard of a version up to an epoch, with its whole chain, oldest first; damage is found now. */
+  read(job: string, rank: number, version: Version, epochMax: Epoch): readonly Shard[] | null {
     const chain: Shard[] = [];
-    let wanted: Version | null = version;
-    while (wanted !== null) {
-      const shard = this.#find(job, rank, wanted);
+    let shard = this.#newest(job, rank, version, epochMax);
+    for (;;) {
       if (shard === undefined) return null;
-      if (shard.damaged) {
-        this.#drop((s) => s === shard, job);
+      const found: Shard = shard;
+      if (found.damaged) {
+        this.#drop((s) => s === found, job);
         return null;
       }
-      chain.unshift(shard);
-      wanted = shard.parent;
+      chain.unshift(found);
+      if (found.parent === null) return chain;
+      shard = this.find(job, rank, found.parent);
     }
-    return chain;
   }
 
-  #find(job: string, rank: number, version: Version): Shard | undefined {
+  find(job: string, rank: number, id: ShardId): Shard | undefined {
+    return this.#shards.find(
+      (s) => s.job === job && s.rank === rank && s.version === id.version && s.epoch === id.epoch,
+    );
+  }
+
+  #newest(job: string, rank: number, version: Version, epochMax: Epoch): Shard | undefined {
     let best: Shard | undefined;
     for (const shard of this.#shards) {
       if (shard.job !== job || shard.rank !== rank || shard.version !== version) continue;
-      if (best !== undefined && best.epoch > shard.epoch) continue;
-      best = shard;
+      if (shard.epoch > epochMax) continue;
+      if (best === undefined || shard.epoch > best.epoch) best = shard;
     }
     return best;
   }
@@ -214,7 +231,7 @@ export class SimStore {
         if (--left === 0) this.#world.emit({ kind: "done", token, bytes: 4096 });
       };
       this.#write(() => {
-        if (epoch < this.#epoch) {
+        if (epoch < this.#epochOf(job)) {
           finish("refused");
           return;
         }
@@ -225,34 +242,24 @@ export class SimStore {
     });
   }
 
+  /** A delta is taken against a version that is sealed, or was restored, here. */
   #shardOf(made: Pick<Shard, "job" | "rank" | "version" | "epoch" | "state">): Shard {
-    let parent: Shard | undefined;
-    for (const shard of this.#shards) {
-      if (shard.job !== made.job || shard.rank !== made.rank || shard.version >= made.version)
-        continue;
-      if (parent === undefined || shard.version > parent.version) parent = shard;
-    }
-    const chain = parent === undefined ? 0 : this.#chainLength(parent);
-    const isDelta = parent?.epoch === made.epoch && chain < CHAIN_DELTAS_MAX;
-    return {
-      ...made,
-      parent: isDelta ? (parent?.version ?? null) : null,
-      sealed: false,
-      damaged: false,
-    };
+    const base = this.#bases.get(`${made.job}/${made.rank}`);
+    const parent = base === undefined ? undefined : this.find(made.job, made.rank, base);
+    const isDelta =
+      parent !== undefined &&
+      parent.version < made.version &&
+      this.#chainLength(parent) <= CHAIN_DELTAS_MAX;
+    const id = isDelta ? { version: parent.version, epoch: parent.epoch } : null;
+    return { ...made, parent: id, sealed: false, damaged: false };
   }
 
   #chainLength(shard: Shard): number {
     let count = 1;
-    let wanted = shard.parent;
-    while (wanted !== null && count <= CHAIN_DELTAS_MAX) {
-      const below: Version = wanted;
-      const parent = this.#shards.find(
-        (s) => s.job === shard.job && s.rank === shard.rank && s.version === below,
-      );
-      if (parent === undefined) return CHAIN_DELTAS_MAX;
-      count++;
-      wanted = parent.parent;
+    for (let { parent } = shard; parent !== null; count++) {
+      const next = this.find(shard.job, shard.rank, parent);
+      if (next === undefined) return CHAIN_DELTAS_MAX + 1;
+      parent = next.parent;
     }
     return count;
   }
@@ -276,8 +283,7 @@ export class SimStore {
         target,
         (store, reply) => {
           const hasParent =
-            shard.parent === null ||
-            store.hasShard(shard.job, shard.rank, shard.parent, shard.epoch);
+            shard.parent === null || store.find(shard.job, shard.rank, shard.parent) !== undefined;
           store.put(hasParent ? { ...shard } : { ...shard, parent: null }, planEpoch, reply);
         },
         next,
@@ -286,40 +292,35 @@ export class SimStore {
     next("done");
   }
 
-  hasShard(job: string, rank: number, version: Version, epoch: Epoch): boolean {
-    return this.#shards.some(
-      (s) => s.job === job && s.rank === rank && s.version === version && s.epoch === epoch,
-    );
-  }
-
+  /** Who holds nothing of the version has nothing to mark, and is done. */
   #seal(command: Extract<StoreCommand, { kind: "seal" }>): void {
+    const { token, job, version, epoch } = command;
     const life = this.#life;
     this.#world.time.after(0.5 + this.#world.prng.unit() * 4, () => {
       if (life !== this.#life) return;
       if (this.#full) {
-        this.#fail(command.token, "no-space", `no space left for a seal`);
+        this.#fail(token, "no-space", "no space left for a seal");
         return;
       }
-      let found = false;
-      for (const shard of this.#shards) {
-        if (shard.job !== command.job || shard.version !== command.version) continue;
-        if (shard.epoch !== command.epoch) continue;
-        found = true;
-        if (shard.sealed) continue;
-        shard.sealed = true;
-        this.#world.onSealed(shard);
-      }
-      if (!found) {
-        this.#fail(command.token, "not-found", `version ${command.version} is not here`);
-        return;
-      }
-      this.#tellHoldings(command.job);
-      this.#world.emit({ kind: "done", token: command.token, bytes: 0 });
+      const named = this.#shards.filter((s) => s.job === job && s.version === version);
+      const written = Math.max(0, ...named.map((s) => s.epoch).filter((e) => e <= epoch));
+      for (const shard of named) if (shard.epoch === written) this.#mark(shard);
+      this.#tellHoldings(job);
+      this.#world.emit({ kind: "done", token, bytes: 0 });
     });
   }
 
+  #mark(shard: Shard): void {
+    if (shard.sealed) return;
+    shard.sealed = true;
+    const key = `${shard.job}/${shard.rank}`;
+    const base = this.#bases.get(key);
+    if (base === undefined || base.version < shard.version) this.#bases.set(key, shard);
+    this.#world.onSealed(shard);
+  }
+
   #fetch(command: Extract<StoreCommand, { kind: "fetch" }>): void {
-    const { token, job, rank, version, sources } = command;
+    const { token, job, rank, version, epoch, sources } = command;
     const life = this.#life;
     let index = 0;
     const attempt = () => {
@@ -335,7 +336,7 @@ export class SimStore {
       }
       this.#world.call<readonly Shard[] | null>(
         source.node,
-        (store, reply) => reply(store.read(job, rank, version)),
+        (store, reply) => reply(store.read(job, rank, version, epoch)),
         (chain) => {
           if (life !== this.#life) return;
           if (chain === null) {
@@ -347,7 +348,7 @@ export class SimStore {
             return;
           }
           this.#write(() => {
-            for (const shard of chain) this.#keep({ ...shard });
+            for (const shard of chain) this.#keep({ ...shard, sealed: true });
             this.#world.emit({ kind: "done", token, bytes: 4096 });
           });
         },
@@ -357,20 +358,21 @@ export class SimStore {
   }
 
   #restore(command: Extract<StoreCommand, { kind: "restore" }>): void {
-    const { token, job, rank, version, regionsFolder } = command;
+    const { token, job, rank, version, epoch, regionsFolder } = command;
     const life = this.#life;
     this.#world.time.after(0.5 + this.#world.prng.unit() * 5, () => {
       if (life !== this.#life) return;
       let state = initialState(rank);
       if (version > 0) {
-        const chain = this.read(job, rank, version);
+        const chain = this.read(job, rank, version, epoch);
         const newest = chain?.at(-1);
         if (newest === undefined) {
           this.#fail(token, "damaged", `version ${version} of rank ${rank} cannot be read here`);
           return;
         }
         state = newest.state;
-      }
+        this.#bases.set(`${job}/${rank}`, newest);
+      } else this.#bases.delete(`${job}/${rank}`);
       this.#world.setMemory(regionsFolder, state);
       this.#world.emit({ kind: "done", token, bytes: 4096 });
     });
@@ -378,7 +380,7 @@ export class SimStore {
 
   #replicate(command: Extract<StoreCommand, { kind: "replicate" }>): void {
     const { token, job, rank, version, epoch, partner } = command;
-    const chain = this.read(job, rank, version);
+    const chain = this.read(job, rank, version, epoch);
     if (chain === null) {
       this.#fail(token, "not-found", `version ${version} is not here`);
       return;
@@ -391,29 +393,16 @@ export class SimStore {
     });
   }
 
+  /** By the real store's rule, with the real code. */
   #collect(command: Extract<StoreCommand, { kind: "collect" }>): void {
     const { token, job, keepFrom, lineage } = command;
-    const kept = this.#shards.filter(
-      (s) => s.job === job && keepFrom !== null && s.version >= keepFrom && isOnLineage(s, lineage),
-    );
-    const wanted = new Set<Shard>(kept);
-    for (const shard of kept) {
-      let parent = shard.parent;
-      while (parent !== null) {
-        const below: Version = parent;
-        const found = this.#shards.find(
-          (s) =>
-            s.job === job &&
-            s.rank === shard.rank &&
-            s.version === below &&
-            isOnLineage(s, lineage),
-        );
-        if (found === undefined) break;
-        wanted.add(found);
-        parent = found.parent;
-      }
-    }
-    this.#drop((s) => s.job === job && !wanted.has(s), job);
+    const isPinned = (shard: RetainedShard): boolean => {
+      const base = this.#bases.get(`${job}/${shard.rank}`);
+      return base !== undefined && base.version === shard.version && base.epoch === shard.epoch;
+    };
+    const mine = this.#shards.filter((shard) => shard.job === job);
+    const gone = new Set<Shard>(shardsToDelete(mine, { keepFrom, lineage, isPinned }));
+    this.#drop((shard) => gone.has(shard), job);
     this.#world.emit({ kind: "done", token, bytes: 0 });
   }
 
@@ -426,18 +415,9 @@ export class SimStore {
   }
 
   #keep(shard: Shard): void {
-    const index = this.#shards.findIndex(
-      (s) =>
-        s.job === shard.job &&
-        s.rank === shard.rank &&
-        s.version === shard.version &&
-        s.epoch === shard.epoch,
-    );
-    if (index < 0) this.#shards.push(shard);
-    else {
-      const old = this.#shards[index] as Shard;
-      this.#shards[index] = { ...shard, sealed: shard.sealed || old.sealed };
-    }
+    const old = this.find(shard.job, shard.rank, shard);
+    if (old === undefined) this.#shards.push(shard);
+    else this.#shards[this.#shards.indexOf(old)] = { ...shard, sealed: shard.sealed || old.sealed };
     this.#world.onDurable(shard);
     this.#tellHoldings(shard.job);
   }
@@ -459,5 +439,5 @@ export class SimStore {
 
 function holdingOf(shard: Shard): Holding {
   const { job, rank, version, epoch, parent, sealed } = shard;
-  return { job, rank, version, epoch, parent, sealed, bytes: 4096 };
+  return { job, rank, version, epoch, parent: parent?.version ?? null, sealed, bytes: 4096 };
 }

@@ -1,0 +1,73 @@
+/**
+ * Commit marks on the shards that this node keeps, of its own ranks and of those whose copy it has.
+ *
+ * Decides nothing about when: the lead says seal, this node marks what it holds, says so, and lets go of what is older. A copy
+ * on a node that runs no rank is marked as well: when its owner dies, nobody else could say that the version was sealed.
+ */
+import type { StoreEvent, Version } from "../checkpoint/checkpoint.ts";
+import type { NodeId } from "../membership/membership.ts";
+import type { EffectSink } from "./effects.ts";
+import type { JobMessage, JobRecord } from "./job.ts";
+import type { NodeParts } from "./parts.ts";
+import { isOver } from "./records.ts";
+
+/** Two versions are kept so that a fault while the newest is being sealed still finds one everywhere. */
+const SEALED_KEPT = 2;
+
+type Seal = Extract<JobMessage, { kind: "seal" }>;
+
+interface Marking {
+  readonly message: Seal;
+  readonly lead: NodeId;
+}
+
+export class SealKeeper {
+  readonly #parts: NodeParts;
+  readonly #onSealed: (job: string, version: Version) => void;
+  readonly #marking = new Map<number, Marking>();
+
+  constructor(parts: NodeParts, onSealed: (job: string, version: Version) => void) {
+    this.#parts = parts;
+    this.#onSealed = onSealed;
+  }
+
+  onSeal(message: Seal, lead: NodeId, sink: EffectSink): void {
+    const { job, version, epoch } = message;
+    const record = this.#parts.book.get(job);
+    if (record === undefined || record.epoch !== epoch || isOver(record)) return;
+    if (this.#parts.shards.sealed(job, record.lineage).includes(version)) {
+      this.#acknowledge({ message, lead }, record, sink);
+      return;
+    }
+    const isBeingMarked = ({ message: other }: Marking): boolean =>
+      other.job === job && other.version === version && other.epoch === epoch;
+    if ([...this.#marking.values()].some(isBeingMarked)) return;
+    const token = sink.token();
+    this.#marking.set(token, { message, lead });
+    sink.push({ kind: "store", command: { kind: "seal", token, job, version, epoch } });
+  }
+
+  onStore(event: StoreEvent, sink: EffectSink): boolean {
+    if (event.kind === "holdings") return false;
+    const marking = this.#marking.get(event.token);
+    if (marking === undefined) return false;
+    this.#marking.delete(event.token);
+    const record = this.#parts.book.get(marking.message.job);
+    if (event.kind === "done" && record?.epoch === marking.message.epoch) {
+      this.#acknowledge(marking, record, sink);
+    }
+    return true;
+  }
+
+  #acknowledge({ message, lead }: Marking, record: JobRecord, sink: EffectSink): void {
+    const { job, version, epoch } = message;
+    this.#onSealed(job, version);
+    this.#parts.book.noteSealed(job, version);
+    sink.send(lead, { kind: "sealed", epoch, job, version });
+    const { lineage } = record;
+    const keepFrom = this.#parts.shards.sealed(job, lineage).at(-SEALED_KEPT);
+    if (keepFrom === undefined) return;
+    const token = sink.token();
+    sink.push({ kind: "store", command: { kind: "collect", token, job, keepFrom, lineage } });
+  }
+}
