@@ -214,16 +214,7 @@ export class CollectiveRunner {
       active.sentCount++;
       const from = send.from === "input" ? active.input : active.output;
       this.#transport.send({
-        header: frameHeader(FRAME.collective, {
-          epoch: this.#place.epoch,
-          source: this.#place.rank,
-          destination: send.peer,
-          tag: active.number,
-          id: active.label.root,
-          payloadBytes: send.bytes,
-          aux: active.label.code,
-          total: active.label.bytes,
-        }),
+        header: this.#header(active, send.peer, send.bytes),
         payload: send.bytes === 0 ? null : subSpan(from, send.offset, send.bytes),
         onWritten: () => {
           active.writtenCount++;
@@ -249,7 +240,26 @@ export class CollectiveRunner {
     const text =
       `rank ${header.source} calls ${describeLabel(theirs)}, ` +
       `rank ${this.#place.rank} ${describeLabel(active.label)}`;
+    // The other may wait for a frame that this rank would never send: an empty one under its own name tells it as well.
+    this.#transport.send({
+      header: this.#header(active, header.source, 0),
+      payload: null,
+      onWritten: null,
+    });
     this.#finish(active, STATUS.mismatch, text);
+  }
+
+  #header(active: Active, destination: number, payloadBytes: number): FrameHeader {
+    return frameHeader(FRAME.collective, {
+      epoch: this.#place.epoch,
+      source: this.#place.rank,
+      destination,
+      tag: active.number,
+      id: active.label.root,
+      payloadBytes,
+      aux: active.label.code,
+      total: active.label.bytes,
+    });
   }
 
   #reduce(active: Active, next: ScheduledReceive, source: Span): void {
