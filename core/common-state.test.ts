@@ -28,7 +28,7 @@ function versionsOf(mask: bigint): readonly number[] {
 }
 
 for (const [name, commonState] of [
-  ["kernel", core.commonState],
+  ["kernel", (input: CommonStateInput) => core.commonState(input)],
   ["oracle", oracle.commonState],
 ] as const) {
   describe(`common state, ${name}`, () => {

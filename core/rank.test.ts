@@ -65,7 +65,7 @@ for (const [name, rank] of [
       put(0, [1, 2, 0, -3, 4]);
       const query = { ...QUERY, choiceCount: 5, sampleSeed: 7 };
       const drawn = rank(query);
-      expect([...drawn].sort()).toEqual([0, 1, 4]);
+      expect(drawn.toSorted((a, b) => a - b)).toEqual([0, 1, 4]);
       expect(rank(query)).toEqual(drawn);
     });
   });
