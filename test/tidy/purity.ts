@@ -4,11 +4,17 @@
  * The linters guard the same globs; they cannot see `Math.random` as a property, `async`, or a suppression comment. So this
  * check reads the words, and it counts a linter's suppression of these rules as a breach.
  */
-import { codeOf, importsOf, type Source } from "./sources.ts";
+import { codeOf, importsOf, isTest, type Source } from "./sources.ts";
 
-/** Rooms whose root decides. `agent/runtime` and `agent/net` are the seam itself. */
-export const PURE: RegExp =
-  /^(?:agent\/(?:membership|job|checkpoint|callhome|discovery|scale|proxy)\/[^/]+|core\/[^/]+|bmc\/(?:ipmi|serial)\/.+)\.ts$/;
+/**
+ * Rooms that decide, but for their `io/`, the programs' SDK and what only tests use. `agent/runtime` and `agent/net` are the
+ * seam itself.
+ */
+export function isPure(path: string): boolean {
+  const isInRoom =
+    /^(?:agent\/(?:membership|job|checkpoint|callhome|discovery|scale|proxy)|bmc\/(?:ipmi|serial))\/|^core\/[^/]+$/;
+  return isInRoom.test(path) && !/\/(?:io|sdk)\/|\.d\.ts$/.test(path) && !isTest(path);
+}
 
 export interface Exception {
   readonly mayImport: string;
@@ -49,7 +55,7 @@ const SUPPRESSION =
 export function impurities(sources: readonly Source[]): readonly string[] {
   const found: string[] = [];
   for (const { path, text } of sources) {
-    if (!PURE.test(path) || /\.(?:test|d)\.ts$/.test(path)) continue;
+    if (!isPure(path)) continue;
     const exception = EXCEPTIONS[path];
     codeOf(text)
       .split("\n")

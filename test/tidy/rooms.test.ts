@@ -59,7 +59,7 @@ describe("the import table", () => {
     expect(arrows("agent/checkpoint/a.ts", from("membership-machine.ts"))).toHaveLength(1);
   });
 
-  test("refuses io from a room's root, also as a dynamic import", () => {
+  test("refuses io from what decides, also as a dynamic import", () => {
     expect(arrows("agent/job/a.ts", 'export { x } from "./io/b.ts";\n')).toHaveLength(1);
     expect(arrows("agent/job/a.ts", 'const b = await import("./io/b.ts");\n')).toHaveLength(1);
     expect(arrows("agent/job/io/a.ts", 'import { x } from "../../net/io/b.ts";\n')).toEqual([]);
@@ -67,6 +67,7 @@ describe("the import table", () => {
 
   test("refuses a test's code in what ships, and a folder without a row", () => {
     expect(arrows("agent/cli/a.ts", 'import { x } from "../../test/sim/b.ts";\n')).toHaveLength(1);
+    expect(arrows("agent/job/io/a.ts", 'import { x } from "../harness/b.ts";\n')).toHaveLength(1);
     expect(arrows("agent/elsewhere/a.ts", 'import { x } from "./b.ts";\n')).toHaveLength(1);
   });
 

@@ -87,11 +87,11 @@ function complaint(path: string, target: string, isTypeOnly: boolean, rows: read
   if (/^(?:test|bench)\//.test(target) && !/^(?:test|bench)\//.test(path)) {
     return "only tests and benchmarks may import it";
   }
-  if (target.endsWith(".test.ts")) return "nothing imports a test";
+  if (isTest(target) && !path.startsWith("bench/")) return "only tests may import it";
   const room = roomOf(path, rows);
   if (room === null) return "its folder has no row in the table";
-  const isRoot = room.allowed !== null && !path.includes("/io/");
-  if (isRoot && target.includes("/io/")) return "a room's root may not import from io/";
+  const isImpure = room.allowed === null || /\/(?:io|sdk)\//.test(path);
+  if (!isImpure && target.includes("/io/")) return "only io/ may import from io/";
   if (EVERYWHERE.includes(target)) return null;
   if (!mayImport(path, target, isTypeOnly, rows)) {
     return `not in the table${isTypeOnly ? "" : " (a value, not a type)"}`;
@@ -104,7 +104,7 @@ export function wrongArrows(sources: readonly Source[], rows: readonly Row[]): r
   const wrong: string[] = [];
   for (const { path, text } of sources) {
     for (const { specifier, isTypeOnly, line } of importsOf(text)) {
-      if (!specifier.startsWith(".") || path.endsWith(".test.ts")) continue;
+      if (!specifier.startsWith(".") || isTest(path)) continue;
       // AssemblyScript leaves the ending out.
       const target = join(dirname(path), /\.\w+$/.test(specifier) ? specifier : `${specifier}.ts`);
       const why = complaint(path, target, isTypeOnly, rows);

@@ -37,8 +37,9 @@ export function isTypeScript(path: string): boolean {
   return path.endsWith(".ts");
 }
 
+/** Tests and what only they use: `test/`, and in a room `harness/` and files named `test-*.ts`. */
 export function isTest(path: string): boolean {
-  return path.endsWith(".test.ts") || path.startsWith("test/");
+  return /\.test\.ts$|^test\/|\/harness\/|\/test-[^/]+\.ts$/.test(path);
 }
 
 /** What is not code and needs no look at what stands around it: comments, then strings. */
