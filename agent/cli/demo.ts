@@ -10,9 +10,8 @@ import { Command, InvalidArgumentError } from "commander";
 import digitsFile from "../../dist/digits.bin" with { type: "file" };
 import trainingFile from "../../dist/training.bin" with { type: "file" };
 import { CliError, EXIT_USAGE } from "./cli-error.ts";
-import type { DemoEvent } from "./demo/events.ts";
 import { Agents } from "./demo/io/agents.ts";
-import { Conductor, DemoError, planKills } from "./demo/io/conductor.ts";
+import { Conductor, DemoError, type Emit, planKills } from "./demo/io/conductor.ts";
 import { chooseOutput, type DemoOutput } from "./demo/io/outputs.ts";
 import { JANITOR_COMMAND, layOut, openWorkshop, runJanitor } from "./demo/io/workshop.ts";
 import type { Kill } from "./demo/kill-plan.ts";
@@ -64,7 +63,7 @@ function planned(options: DemoOptions): readonly Kill[] {
 async function perform(
   options: DemoOptions,
   kills: readonly Kill[],
-  emit: (event: DemoEvent) => void,
+  emit: Emit,
   stop: AbortSignal,
 ): Promise<number> {
   const { seed, steps, keep } = options;
@@ -123,6 +122,7 @@ export async function demo(options: DemoOptions): Promise<number> {
     throw error;
   }
   const startMs = performance.now();
+  const startWallMs = Date.now();
   const nowMs = (): number => Math.round((performance.now() - startMs) * 1000) / 1000;
   const stop = new AbortController();
   let signalCode: number | null = null;
@@ -138,7 +138,8 @@ export async function demo(options: DemoOptions): Promise<number> {
     stop.abort();
   });
   const output: DemoOutput = chooseOutput(options.json, nowMs);
-  const emit = (event: DemoEvent): void => output.tell({ ...event, atMs: nowMs() });
+  const emit: Emit = (event, wallMs) =>
+    output.tell({ ...event, atMs: wallMs === undefined ? nowMs() : wallMs - startWallMs });
   try {
     const exitCode = await perform(options, kills, emit, stop.signal);
     return signalCode ?? exitCode;

@@ -91,7 +91,8 @@ function commonKey(event: Extract<TimedEvent, { kind: "decision" }>): string | n
 export function describeEvent(event: TimedEvent, story: Story): string | null {
   if (event.kind === "decision") {
     // How the cluster found itself is no part of the story.
-    if (story.run === null || QUIET_PHASES.has(event.phase)) return null;
+    if (story.run === null || event.atMs < story.runSinceMs) return null;
+    if (QUIET_PHASES.has(event.phase)) return null;
     const key = commonKey(event);
     if (key !== null && story.told.has(key)) return null;
   }

@@ -153,16 +153,16 @@ function curve(story: Story, size: Size): readonly Line[] {
     [span(" loss", "dim"), span(now)],
     ...lines,
     [span(`${"1".padStart(AXIS_WIDTH + 2)}${end.padStart(width - 1)}`, "dim")],
-    markLine(story.kills, story.steps, width),
+    markLine(run === "faulted" ? story.kills : [], story.steps, width),
   ];
 }
 
-/** `detect 3 · agree 41 · … = 210 ms` */
+/** `210 ms = detect 3 · agree 41 · …` */
 export function describePhases(kill: KillMark): string {
   if (kill.recovery === null) return "recovering";
   const { phases, totalMs } = kill.recovery;
   const parts = phases.map(({ phase, ms }) => `${phase} ${Math.round(ms)}`).join(" · ");
-  return `${parts} = ${Math.round(totalMs)} ms`;
+  return `${Math.round(totalMs)} ms = ${parts}`;
 }
 
 function recoveryLines(kills: readonly KillMark[]): readonly Line[] {

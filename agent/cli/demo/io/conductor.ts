@@ -40,52 +40,55 @@ const SILENT_MS_MAX = 20_000;
 /** What `holdfast run` ends with when a job is lost and can be resumed. */
 const EXIT_LOST = 75;
 
+/** `wallMs`: when it happened, where that is known better than by its being told. */
+export type Emit = (event: DemoEvent, wallMs?: number) => void;
+
 export class DemoError extends Error {}
 
 export class Conductor {
   readonly #plan: DemoPlan;
   readonly #agents: Agents;
-  readonly #emit: (event: DemoEvent) => void;
+  readonly #emit: Emit;
+  /** Raised at the end: what the agents say while they are sent home is no part of the demo. */
+  readonly #over = new AbortController();
   readonly #stop: AbortSignal;
   readonly #decisions: LoggedDecision[] = [];
   readonly #killed = new Set<string>();
   readonly #recovered = new Set<string>();
+  readonly #mourned = new Set<string>();
   readonly #kills: KillOutcome[] = [];
   #rows: readonly NodeRow[] = [];
   #job: string | null = null;
-  #isJudged = false;
 
   constructor(
     plan: DemoPlan,
     world: {
       readonly agents: Agents;
-      readonly emit: (event: DemoEvent) => void;
+      readonly emit: Emit;
       readonly stop: AbortSignal;
     },
   ) {
     this.#plan = plan;
     this.#agents = world.agents;
     this.#emit = world.emit;
-    this.#stop = world.stop;
+    this.#stop = AbortSignal.any([world.stop, this.#over.signal]);
   }
 
   async conduct(): Promise<Verdict> {
     const { kills, ranks } = this.#plan;
-    await this.#awaitCluster();
-    for (const seat of this.#agents.seats) void this.#followDecisions(seat);
-    void this.#pollStatus();
-    const faulted = await this.#train("faulted", kills.length);
-    const clean = await this.#train("clean", 0);
-    const verdict = judge({
-      plannedKills: kills.length,
-      kills: this.#kills,
-      faulted,
-      clean,
-      ranks,
-    });
-    this.#isJudged = true;
-    this.#emit({ kind: "verdict", ...verdict });
-    return verdict;
+    try {
+      await this.#awaitCluster();
+      for (const seat of this.#agents.seats) void this.#followDecisions(seat);
+      void this.#pollStatus();
+      const faulted = await this.#train("faulted", kills.length);
+      const clean = await this.#train("clean", 0);
+      const plannedKills = kills.length;
+      const verdict = judge({ plannedKills, kills: this.#kills, faulted, clean, ranks });
+      this.#emit({ kind: "verdict", ...verdict });
+      return verdict;
+    } finally {
+      this.#over.abort();
+    }
   }
 
   async #awaitCluster(): Promise<void> {
@@ -114,6 +117,7 @@ export class Conductor {
   async #refreshStatus(): Promise<void> {
     for (const seat of this.#agents.alive()) {
       const rows = await askStatus(seat, this.#job);
+      if (this.#stop.aborted) return;
       if (rows === null) continue;
       const known = rows.map((row) =>
         this.#killed.has(row.id)
@@ -130,18 +134,27 @@ export class Conductor {
 
   async #pollStatus(): Promise<void> {
     while (!this.#stop.aborted) {
+      this.#mournAgents();
       await this.#refreshStatus();
       await Bun.sleep(POLL_MS);
     }
   }
 
+  /** An agent that ended without us: killed by hand, or by a defect of its own. */
+  #mournAgents(): void {
+    for (const { id } of this.#agents.seats) {
+      if (this.#agents.isAlive(id) || this.#killed.has(id) || this.#mourned.has(id)) continue;
+      this.#mourned.add(id);
+      const text = `agent ${id} ended by itself; its last line: ${this.#agents.lastWords(id)}`;
+      this.#emit({ kind: "note", text });
+    }
+  }
+
   async #followDecisions(seat: AgentSeat): Promise<void> {
     await followDecisions(seat, this.#stop, (decision) => {
-      // What the agents say while they are sent home is no part of the demo.
-      if (this.#isJudged) return;
       this.#decisions.push(decision);
-      const { node, epoch, phase, text } = decision;
-      this.#emit({ kind: "decision", node, epoch, phase, text });
+      const { node, epoch, phase, text, atMs } = decision;
+      this.#emit({ kind: "decision", node, epoch, phase, text }, atMs);
     });
   }
 
@@ -163,8 +176,8 @@ export class Conductor {
         return;
       }
       if (!tracker.add(report)) return;
-      const { atMs: _, ...bare } = report;
-      this.#emit({ kind: "training", run, report: bare });
+      const { atMs, ...bare } = report;
+      this.#emit({ kind: "training", run, report: bare }, atMs);
       const next = pending[0];
       if (report.event === "step" && next !== undefined && report.step >= next.step) {
         pending.shift();

@@ -35,10 +35,11 @@ class LiveOutput implements DemoOutput {
   }
 }
 
-/** Without a verdict the last events say how far it came. */
+/** How it went, where it did not go well: the last events say why. */
 function closing(story: Story): readonly string[] {
-  if (story.verdict !== null) return summarize(story);
-  return story.lines.slice(-10).map(({ text }) => text);
+  const isGood = story.verdict?.exitCode === 0;
+  const last = isGood ? [] : story.lines.slice(-10).map(({ text }) => text);
+  return story.verdict === null ? last : [...last, ...summarize(story)];
 }
 
 class PlainOutput implements DemoOutput {

@@ -21,6 +21,7 @@ export class Screen {
   readonly #draw: (size: Size) => readonly string[];
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #onResize: () => void;
+  readonly #onExit: () => void;
   #shown: readonly string[] = [];
   #isOpen = true;
 
@@ -32,6 +33,9 @@ export class Screen {
       this.#terminal.write("\u001b[2J");
       this.paint();
     };
+    // A defect ends the process wherever it happens; the terminal must not stay as it is.
+    this.#onExit = () => this.close();
+    process.once("exit", this.#onExit);
     terminal.write(ENTER);
     terminal.on("resize", this.#onResize);
     this.#timer = setInterval(() => this.paint(), FRAME_MS);
@@ -54,6 +58,7 @@ export class Screen {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     clearInterval(this.#timer);
+    process.off("exit", this.#onExit);
     this.#terminal.off("resize", this.#onResize);
     this.#terminal.write(LEAVE);
   }
