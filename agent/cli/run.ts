@@ -103,9 +103,8 @@ class Follower {
   readonly #isJson: boolean;
   readonly #cursor = new Map<string, number>();
   #ended: Ended | null = null;
-  /** Its first start is a recovery too, from nothing, and not worth a line. */
-  #hasRun = false;
-  #recovers = false;
+  /** Epoch it was last seen running under; 0 before. Its first start is a recovery too, and not worth a line. */
+  #ranUnder = 0;
 
   constructor(client: AgentClient, job: string, isJson: boolean) {
     this.#client = client;
@@ -157,14 +156,13 @@ class Follower {
   }
 
   #printState(state: string, epoch: number, nodes: string): void {
-    if (state === "recovering" && this.#hasRun) {
-      this.#recovers = true;
-      say(`${this.#job} recovers, epoch ${epoch}`);
-    }
+    if (state === "recovering" && this.#ranUnder > 0) say(`${this.#job} recovers, epoch ${epoch}`);
     if (state !== "running") return;
-    if (this.#recovers) say(`${this.#job} goes on, epoch ${epoch}, on ${nodes}`);
-    this.#hasRun = true;
-    this.#recovers = false;
+    // Also said when the recovery itself was missed, because the agent that was read from died in it.
+    if (this.#ranUnder > 0 && this.#ranUnder < epoch) {
+      say(`${this.#job} goes on, epoch ${epoch}, on ${nodes}`);
+    }
+    this.#ranUnder = epoch;
   }
 
   #print(event: OutputEvent): void {

@@ -40,7 +40,7 @@ export interface ApiSource extends QuerySource, OutputSource {
   readonly decisions: Ring<Decision>;
   /** Passed to the lead of the cluster; answered when it has decided and the record is kept. */
   readonly onDefect: (detail: string) => void;
-  readonly ask: (request: JobRequest) => Promise<Result<string, Problem>>;
+  ask(request: JobRequest): Promise<Result<string, Problem>>;
 }
 
 const READ_AT_ONCE = 256;

@@ -21,8 +21,8 @@ const ANSWER_WITHIN_MS = 500;
 export interface QuerySource {
   readonly own: string;
   readonly machine: NodeMachine;
-  readonly status: () => NodeStatus;
-  readonly sealedAtMs: (job: string, version: Version) => number | null;
+  status(): NodeStatus;
+  sealedAtMs(job: string, version: Version): number | null;
   readonly order: CandidateOrder;
 }
 
@@ -104,7 +104,7 @@ export async function askWhatIf(
         lost: lost as readonly NodeId[],
         records: source.machine.records(),
         holdings,
-        sealedAtMs: source.sealedAtMs,
+        sealedAtMs: (job, version) => source.sealedAtMs(job, version),
         nowMs: Date.now(),
       },
       { order: source.order, select: (input) => selectCommonState(input, core) },

@@ -14,6 +14,7 @@ import type { SavedMembership } from "../../membership/membership-events.ts";
 import { Membership } from "../../membership/membership-machine.ts";
 import { decodePacket, encodePacket } from "../../membership/packet-codec.ts";
 import { type Server, startServer } from "../../net/io/server.ts";
+import { installSdk } from "../../proxy/io/sdk-install.ts";
 import type { Endpoint } from "../../runtime/datagrams.ts";
 import type { Disk } from "../../runtime/disk.ts";
 import { randomHex, randomSeed, realClock } from "../../runtime/io/clock.ts";
@@ -209,7 +210,7 @@ export async function openAgent(settings: AgentSettings): Promise<Result<OpenAge
     order: orderByCore(createCore()),
     address: settings.address,
     sharedMemoryFolder,
-    modulesFolder: join(sharedMemoryFolder, "node_modules"),
+    modulesFolder: installSdk(sharedMemoryFolder),
     incarnation: (saved?.incarnation ?? 0) + 1,
   });
   const abandon = (line: string): Result<never, OpenFailure> => {

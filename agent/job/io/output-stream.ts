@@ -61,8 +61,8 @@ const RETRY_MS = 100;
 export interface OutputSource {
   readonly own: string;
   readonly output: OutputLog;
-  readonly record: (job: string) => JobRecord | undefined;
-  readonly view: () => View | null;
+  record(job: string): JobRecord | undefined;
+  view(): View | null;
   /** Rises with each record that is kept: state changes are read from it. */
   readonly changes: Ring<string>;
 }
