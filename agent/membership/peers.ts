@@ -21,7 +21,8 @@ export interface Probe {
   phase: "direct" | "indirect";
   deadlineMs: number;
   helperCount: number;
-  nackCount: number;
+  /** Who said so; a set, since a packet may arrive twice. */
+  readonly nackers: Set<string>;
 }
 
 export class Peer {

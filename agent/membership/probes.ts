@@ -86,7 +86,14 @@ export class Probes {
     const { wire, timing, awareness } = this.#needs;
     const seq = wire.nextSeq();
     const deadlineMs = now + timing.directTimeoutMs * awareness.factor();
-    peer.probe = { seq, hint: false, phase: "direct", deadlineMs, helperCount: 0, nackCount: 0 };
+    peer.probe = {
+      seq,
+      hint: false,
+      phase: "direct",
+      deadlineMs,
+      helperCount: 0,
+      nackers: new Set(),
+    };
     this.#active.push(peer);
     wire.ping(peer.member, peer, peer.member.instance, seq);
   }
@@ -98,7 +105,14 @@ export class Probes {
     if (peer.probe !== null) this.#end(peer);
     const seq = wire.nextSeq();
     const deadlineMs = now + timing.hintTimeoutMs * awareness.factor();
-    peer.probe = { seq, hint: true, phase: "indirect", deadlineMs, helperCount: 0, nackCount: 0 };
+    peer.probe = {
+      seq,
+      hint: true,
+      phase: "indirect",
+      deadlineMs,
+      helperCount: 0,
+      nackers: new Set(),
+    };
     this.#active.push(peer);
     wire.ping(peer.member, peer, peer.member.instance, seq);
     this.#checkTcp(peer, timing.hintTimeoutMs * awareness.factor(), now);
@@ -174,9 +188,9 @@ export class Probes {
     this.#needs.wire.answer("ack", relay.origin, null, relay.originSeq);
   }
 
-  onNack(seq: number): void {
+  onNack(seq: number, from: Peer): void {
     for (const peer of this.#active) {
-      if (peer.probe !== null && peer.probe.seq === seq) peer.probe.nackCount++;
+      if (peer.probe?.seq === seq) peer.probe.nackers.add(from.member.instance);
     }
   }
 
@@ -242,7 +256,7 @@ export class Probes {
     else {
       this.#end(peer);
       // All who were asked said that they hear us: then it is the target. Each missing nack speaks against ourselves.
-      const missing = probe.helperCount - probe.nackCount;
+      const missing = Math.max(0, probe.helperCount - probe.nackers.size);
       if (!probe.hint) this.#needs.awareness.raise(probe.helperCount > 0 ? missing : 1);
       this.#needs.listener.probeFailed(peer, now);
     }

@@ -183,7 +183,7 @@ export class Swim implements ProbeListener {
         this.probes.onAck(packet.seq, peer, now);
         break;
       case "nack":
-        this.probes.onNack(packet.seq);
+        this.probes.onNack(packet.seq, peer);
         break;
       case "ping-req":
         this.probes.relay(from, packet, now);
