@@ -8,6 +8,7 @@ import type { StoreEvent, Version } from "../checkpoint/checkpoint.ts";
 import type { NodeId } from "../membership/membership.ts";
 import type { ProxyToAgent } from "../proxy/proxy.ts";
 import { ActiveJob } from "./active-job.ts";
+import { BrokenLinks } from "./broken-links.ts";
 import type { EffectSink } from "./effects.ts";
 import type { AssignMessage, JobMessage, JobRecord, NodeLoad, RunningRank } from "./job.ts";
 import { LocalEnds } from "./local-ends.ts";
@@ -39,6 +40,7 @@ export class JobMember {
   readonly #ends = new LocalEnds();
   readonly #keeper: RecordKeeper;
   readonly #seals: SealKeeper;
+  readonly #broken = new BrokenLinks();
   #load: NodeLoad = { cores: 1, freeMemoryBytes: 0, loadAverage: 0 };
   #settled = true;
   #reported = false;
@@ -51,7 +53,7 @@ export class JobMember {
   }
 
   get dueMs(): number {
-    return Math.min(this.#repeatAtMs, this.#parts.pool.dueMs);
+    return Math.min(this.#repeatAtMs, this.#parts.pool.dueMs, this.#broken.dueMs);
   }
 
   setLoad(load: NodeLoad): void {
@@ -74,6 +76,9 @@ export class JobMember {
 
   onTick(sink: EffectSink): void {
     if (sink.nowMs >= this.#parts.pool.dueMs) this.#ensureWarm(sink);
+    for (const { proxy, peer } of this.#broken.take(sink.nowMs)) {
+      this.#proxyFault(proxy, `lost its connection to ${peer}`, sink);
+    }
     if (sink.nowMs >= this.#repeatAtMs) this.#repeat(sink);
   }
 
@@ -104,9 +109,9 @@ export class JobMember {
     const epoch = recovery?.epoch ?? active?.epoch;
     // A proxy of an older epoch that is still dying has no say.
     if (epoch === undefined || message.epoch !== epoch) return;
-    if (message.kind === "failed") {
-      sink.wantEpoch(`${this.#parts.config.id}: ${message.reason}`);
-    } else if (recovery !== undefined) {
+    if (message.kind === "failed") this.#proxyFault(proxy, message.reason, sink);
+    else if (message.kind === "peer-lost") this.#broken.add(proxy, message.node, sink.nowMs);
+    else if (recovery !== undefined) {
       recovery.onProxySays(message, sink);
       this.#afterRecoveryStep(recovery, sink);
     } else if (active !== undefined && message.kind === "capture") {
@@ -116,18 +121,21 @@ export class JobMember {
   }
 
   onProxyExited(proxy: number, detail: string, sink: EffectSink): void {
-    const wasFault = this.#parts.pool.onExited(proxy, sink);
-    const active = [...this.#active.values()].find((a) => a.proxy === proxy);
-    const recovery = [...this.#recoveries.values()].find((r) => r.proxy === proxy);
-    if (active !== undefined) this.#active.delete(active.job);
-    const job = active?.job ?? recovery?.job;
-    const epoch = active?.epoch ?? recovery?.epoch;
-    if (wasFault && job !== undefined && epoch !== undefined) {
-      const text = `proxy of ${job} on ${this.#parts.config.id} ended (${detail})`;
-      this.#ends.addFault({ kind: "proxy", job, epoch, detail: text }, sink);
-    }
+    if (this.#parts.pool.onExited(proxy, sink)) this.#proxyFault(proxy, `ended (${detail})`, sink);
     if (this.#settled || this.#parts.pool.endpoint() === null) this.#ensureWarm(sink);
     if (!this.#reported) this.#report(sink);
+  }
+
+  /** The proxy of a job is of no use any more; a new epoch replaces it under the living programs. */
+  #proxyFault(proxy: number, what: string, sink: EffectSink): void {
+    const active = [...this.#active.values()].find((a) => a.proxy === proxy);
+    const current = active ?? [...this.#recoveries.values()].find((r) => r.proxy === proxy);
+    if (current === undefined) return;
+    const { job, epoch } = current;
+    if (active !== undefined) this.#active.delete(job);
+    this.#parts.pool.end(proxy, sink);
+    const detail = `proxy of ${job} on ${this.#parts.config.id}: ${what}`;
+    this.#ends.addFault({ kind: "proxy", job, epoch, detail }, sink);
   }
 
   onProgramStarted(job: string, rank: number, pid: number): void {

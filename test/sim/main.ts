@@ -154,39 +154,78 @@ function showProgress(totals: Totals, options: Options, startMs: number): void {
   else process.stderr.write(`${line}\n`);
 }
 
+/** A history takes tens of milliseconds; one that says nothing for so long is in a loop of decision code. */
+const HANG_MS = 30_000;
+
+interface Child {
+  readonly process: Bun.Subprocess<"ignore", "pipe", "inherit">;
+  /** Seed of the history it is at. */
+  seed: number;
+  heardMs: number;
+}
+
+function startChild(options: Options, index: number): Child {
+  const mine = Math.ceil((options.histories - index) / options.workers);
+  const seed = options.seed + index;
+  const args = [
+    ...["--histories", String(mine), "--seed", String(seed), "--stride", String(options.workers)],
+    ...["--nodes", String(options.nodes), "--seconds", String(options.seconds)],
+    ...["--scenario", options.scenario, "--json", ...(options.keepGoing ? ["--keep-going"] : [])],
+  ];
+  const command = [process.execPath, import.meta.path, ...args];
+  const child = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "inherit" });
+  return { process: child, seed, heardMs: performance.now() };
+}
+
 async function share(options: Options, totals: Totals, onCount: () => void): Promise<void> {
-  const children = Array.from({ length: options.workers }, (_, index) => {
-    const mine = Math.ceil((options.histories - index) / options.workers);
-    const args = [
-      ...["--histories", String(mine), "--seed", String(options.seed + index)],
-      ...["--stride", String(options.workers), "--nodes", String(options.nodes)],
-      ...["--seconds", String(options.seconds), "--scenario", options.scenario, "--json"],
-      ...(options.keepGoing ? ["--keep-going"] : []),
-    ];
-    return Bun.spawn([process.execPath, import.meta.path, ...args], {
-      stdout: "pipe",
-      stderr: "inherit",
-    });
-  });
-  const isOver = () => totals.failures.size > 0 && !options.keepGoing;
-  await Promise.all(
-    children.map(async (child) => {
-      let rest = "";
-      const decoder = new TextDecoder();
-      for await (const chunk of child.stdout) {
-        const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-        rest = lines.pop() ?? "";
-        for (const line of lines) count(totals, JSON.parse(line) as Summary);
-        onCount();
-        if (isOver()) for (const other of children) other.kill();
-      }
-      const code = await child.exited;
-      if (code !== 0 && !isOver()) throw new Error(`a worker ended with code ${code}`);
-    }),
-  );
+  const children = Array.from({ length: options.workers }, (_, i) => startChild(options, i));
+  const isOver = (): boolean => totals.failures.size > 0 && !options.keepGoing;
+  const onSummary = (child: Child, summary: Summary): void => {
+    child.seed = summary.seed + options.workers;
+    child.heardMs = performance.now();
+    count(totals, summary);
+    onCount();
+    if (isOver()) for (const other of children) other.process.kill();
+  };
+  const watch = setInterval(() => {
+    for (const child of children) {
+      if (child.process.exitCode !== null || performance.now() - child.heardMs < HANG_MS) continue;
+      child.process.kill("SIGKILL");
+      onSummary(child, hung(child.seed));
+    }
+  }, 1_000);
+  await Promise.all(children.map((child) => listen(child, onSummary)));
+  clearInterval(watch);
+  const bad = children.find((child) => child.process.exitCode !== 0 && totals.failures.size === 0);
+  if (bad !== undefined) throw new Error(`the worker at seed ${bad.seed} ended by itself`);
+}
+
+async function listen(
+  child: Child,
+  onSummary: (child: Child, summary: Summary) => void,
+): Promise<void> {
+  let rest = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of child.process.stdout) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) onSummary(child, JSON.parse(line) as Summary);
+  }
+  await child.process.exited;
+}
+
+function hung(seed: number): Summary {
+  const text = `nothing was heard of the history for ${HANG_MS / 1_000} s: decision code is in a loop`;
+  const failure = { kind: "crash", rule: "hang", text } as const;
+  const none = { events: 0, epochs: 0, faults: 0, rollbacks: 0, seals: 0, settledMs: null };
+  return { seed, hash: "", failure, ...none };
 }
 
 function showFailure(options: Options, failed: Summary): void {
+  if (failed.failure?.rule === "hang") {
+    process.stdout.write(`${failed.failure.text}\nreplay: ${replayLine(options, failed.seed)}\n`);
+    return;
+  }
   const again = run(options, failed.seed, true);
   const shown = options.log ? again.lines : again.lines.slice(-LOG_LINES_SHOWN);
   if (shown.length < again.lines.length) {

@@ -98,8 +98,6 @@ export class JobReferee {
     if (command.kind === "capture") {
       const key = `${command.job}/${command.version}/${command.epoch}/${command.rank}`;
       this.#captures.set(key, { node: node.id, partner: command.partner?.node ?? null });
-    } else if (command.kind === "seal") {
-      this.#checkSeal(node, command.job, command.version, command.epoch);
     }
   }
 
@@ -131,7 +129,10 @@ export class JobReferee {
 
   onSealed(node: NodeId, shard: Shard): void {
     const key = `${shard.job}/${shard.version}/${shard.epoch}`;
-    if (!this.#sealed.has(key)) this.seals++;
+    if (!this.#sealed.has(key)) {
+      this.seals++;
+      this.#checkSeal(node, shard);
+    }
     this.#sealed.add(key);
     const facts = this.#jobs.get(shard.job);
     if (facts !== undefined) this.#checkStale(node, facts, shard, "seals");
@@ -252,7 +253,7 @@ export class JobReferee {
     );
   }
 
-  #checkSeal(node: SimNode, job: string, version: Version, epoch: number): void {
+  #checkSeal(node: NodeId, { job, version, epoch }: Shard): void {
     const size = this.#jobs.get(job)?.size ?? 0;
     for (let rank = 0; rank < size; rank++) {
       const key = `${job}/${version}/${epoch}/${rank}`;
@@ -263,7 +264,7 @@ export class JobReferee {
         capture !== undefined && wanted.every((n) => n === null || holders?.has(n) === true),
         "seal before durable",
         () =>
-          `${node.id} seals version ${version} of ${job} (epoch ${epoch}), but rank ${rank} is durable on ${[...(holders ?? [])].join(", ") || "no node"} only`,
+          `${node} seals version ${version} of ${job} (epoch ${epoch}), but rank ${rank} is durable on ${[...(holders ?? [])].join(", ") || "no node"} only`,
       );
     }
   }
