@@ -40,8 +40,8 @@ describe("a source file", () => {
 
   test("has lines that fit", () => {
     expect(tooWide(sources)).toEqual([]);
-    expect(tooWide(sample(`// ${"a ".repeat(70)}\n`))).toHaveLength(1);
-    expect(tooWide(sample(`  "${"a ".repeat(70)}",\n`))).toEqual([]);
+    expect(tooWide(sample(`// ${"a ".repeat(75)}\n`))).toHaveLength(1);
+    expect(tooWide(sample(`  "${"a ".repeat(75)}",\n`))).toEqual([]);
   });
 
   test("takes no pointer for native code, but for one", () => {
