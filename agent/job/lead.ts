@@ -254,6 +254,7 @@ export class JobLead {
       ),
       sink,
     );
+    this.#startWaiting(sink);
     this.#settleIfDone(sink);
   }
 
@@ -365,8 +366,15 @@ export class JobLead {
     if (isEnd && what !== null) {
       this.#sealings.delete(job);
       sink.decide("end", job, what);
+      this.#startWaiting(sink);
     }
     return true;
+  }
+
+  /** A job is over, so its nodes are free: one that waits for nodes is planned anew. */
+  #startWaiting(sink: EffectSink): void {
+    const waiting = this.#parts.book.all().find((record) => record.state === "starting");
+    if (waiting !== undefined) sink.wantEpoch(`${waiting.spec.id} waits for nodes`);
   }
 
   #onSubmit(from: NodeId, message: Submit, sink: EffectSink): void {
@@ -383,6 +391,7 @@ export class JobLead {
       this.#rounds.delete(record.spec.id);
       this.#sealings.delete(record.spec.id);
       sink.decide("end", record.spec.id, record.verdict ?? "ended");
+      this.#startWaiting(sink);
     }
     this.#write(record, sink);
     this.#settleIfDone(sink);

@@ -173,7 +173,19 @@ export class NodeMachine {
 
   #stepMembership(event: MembershipEvent): void {
     for (const effect of this.#membership.step(event, this.#sink.nowMs)) this.#onMembership(effect);
-    if (this.#held.length === 0 || this.frozen() !== null) return;
+    this.#catchUp();
+  }
+
+  /** What came too early for the view, or while this node must not act. */
+  #catchUp(): void {
+    if (this.frozen() !== null) return;
+    const { epoch } = this.#sink;
+    const early = this.#early.filter(({ message }) => message.epoch <= epoch);
+    if (early.length > 0) {
+      this.#early = this.#early.filter(({ message }) => message.epoch > epoch);
+      for (const { from, message } of early) this.#onJobMessage(from, message);
+    }
+    if (this.#held.length === 0) return;
     const held = this.#held;
     this.#held = [];
     for (const late of held) this.#handle(late);
@@ -181,6 +193,7 @@ export class NodeMachine {
 
   #onMembership(effect: MembershipEffect): void {
     const sink = this.#sink;
+    sink.push({ kind: "membership", effect });
     if (effect.kind === "view") {
       this.#onView(effect.view);
     } else if (effect.kind === "frozen") {
@@ -194,7 +207,6 @@ export class NodeMachine {
         sink.decide("suspect", null, `${effect.member.id} ${effect.standing}: ${effect.reason}`);
       }
     }
-    sink.push({ kind: "membership", effect });
   }
 
   #onView(view: View): void {
@@ -208,9 +220,6 @@ export class NodeMachine {
     }
     this.#lead.onView(view, sink);
     this.#member.onView(sink);
-    const early = this.#early;
-    this.#early = [];
-    for (const { from, message } of early) this.#onJobMessage(from, message);
   }
 
   #onJobMessage(from: NodeId, message: JobMessage): void {

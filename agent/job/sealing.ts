@@ -40,8 +40,9 @@ export class Sealing {
 
   onDurable(rank: number, version: Version, sink: EffectSink): void {
     if (version <= this.#newest) {
-      // The seal of this version got lost on its way to that node: it says so by repeating itself.
-      for (const node of this.#nodes) this.#send(node, version, sink);
+      // The seal got lost on its way to that node: it says so by repeating itself. What is sealed is the newest, never
+      // the version it speaks of: that one may have been skipped because another rank never finished it.
+      for (const node of this.#nodes) this.#send(node, this.#newest, sink);
       return;
     }
     const ranks = this.#durable.get(version) ?? new Set<number>();
