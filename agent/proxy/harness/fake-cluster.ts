@@ -30,8 +30,9 @@ export interface FakeClusterOptions {
   readonly ranksOfNodes: readonly number[];
   readonly checkpointEveryMs?: number | null;
   readonly idleWithinMs?: number;
-  /** Put before a command line, by node: a `taskset`. */
-  readonly prefixes?: readonly (readonly string[])[];
+  /** Put before the command lines of proxies and programs: a `taskset`. */
+  readonly proxyPrefix?: readonly string[];
+  readonly programPrefix?: readonly string[];
   /** Every call of checkpoint() fails with this. */
   readonly captureFailure?: string;
 }
@@ -111,7 +112,7 @@ export class FakeCluster {
   async assign(fresh: readonly number[]): Promise<void> {
     const old = this.proxies;
     const started = await Promise.all(
-      this.#agents.map((agent, i) => agent.startProxy(this.#options.prefixes?.[i] ?? [])),
+      this.#agents.map((agent) => agent.startProxy(this.#options.proxyPrefix ?? [])),
     );
     this.#everyProxy.push(...started);
     await Promise.all(old.map((proxy) => proxy.kill()));
@@ -185,8 +186,7 @@ export class FakeCluster {
       regionsFolder: this.regionsOf(rank),
       modulesFolder: this.#modules,
     };
-    const node = this.nodes.indexOf(this.placement[rank] as NodeId);
-    const prefix = this.#options.prefixes?.[node] ?? [];
+    const prefix = this.#options.programPrefix ?? [];
     const child = Bun.spawn([...prefix, ...programCommand(argv, process.execPath)], {
       cwd: this.folder,
       env: { ...process.env, ...env, ...programEnvironment(place, process.env) },

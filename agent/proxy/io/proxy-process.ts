@@ -30,6 +30,7 @@ export interface ProxyArguments {
 const SLEEP_MS_MAX = 500;
 /** A look at the rings costs nanoseconds, one at the sockets a system call. */
 const LOOKS_PER_POLL = 16;
+const LOOKS_PER_TICK = 64;
 const YIELD_EVERY_MS = 1000;
 
 const stderrLog: Log = {
@@ -47,6 +48,7 @@ class ProxyProcess {
   readonly #agentPid = libc.getppid();
   #assignment: Assignment | null = null;
   #isOver = false;
+  #lookCount = 0;
   #yieldAtMs = 0;
 
   constructor(args: ProxyArguments) {
@@ -124,12 +126,15 @@ class ProxyProcess {
     for (let look = 0; look < LOOKS_PER_POLL; look++) {
       if (assignment?.turn()) isBusy = true;
     }
-    const readyCount = this.#poller.wait(0);
-    const hasProgressed = assignment?.tick() ?? false;
-    return isBusy || hasProgressed || readyCount > 0;
+    if (this.#poller.wait(0) > 0) isBusy = true;
+    // Timers are in milliseconds: no need to read the clock every microsecond.
+    this.#lookCount++;
+    if (this.#lookCount % LOOKS_PER_TICK === 0 && assignment?.tick()) isBusy = true;
+    return isBusy;
   }
 
   #sleep(): void {
+    this.#assignment?.tick();
     if (this.#assignment !== null && !this.#assignment.prepareSleep()) return;
     const due = this.#assignment?.dueAtMs ?? this.#mesh.dueAtMs;
     const leftMs = due === null ? SLEEP_MS_MAX : Math.ceil(due - nowMs());

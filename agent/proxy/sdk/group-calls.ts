@@ -28,6 +28,13 @@ export class GroupCalls {
   readonly #rank: number;
   readonly #size: number;
 
+  #plainSlot = -1;
+  #answer: Completion | null = null;
+  readonly #onPlain = (completion: Completion): void => {
+    this.#answer = completion;
+  };
+  readonly #isAnswered = (): boolean => this.#answer !== null;
+
   constructor(messages: Messages, rank: number, size: number) {
     this.#messages = messages;
     this.#channel = messages.channel;
@@ -35,16 +42,18 @@ export class GroupCalls {
     this.#size = size;
   }
 
-  /** One record without data; the value that comes back. */
+  /** One record without data; the value that comes back. Nothing is made anew: this is what a call costs at least. */
   plain(op: number): Completion {
-    let answer: Completion | null = null;
-    const slot = this.#open((completion) => {
-      answer = completion;
-    });
-    this.#channel.submit(slot, { op });
-    this.#channel.waitUntil(() => answer !== null);
-    this.#channel.close(slot);
-    return answer as unknown as Completion;
+    if (this.#plainSlot < 0) this.#plainSlot = this.#open(this.#onPlain);
+    this.#answer = null;
+    this.#channel.submit(this.#plainSlot, { op });
+    this.#channel.waitUntil(this.#isAnswered);
+    return this.#answer as unknown as Completion;
+  }
+
+  /** The channel has forgotten every slot. */
+  restart(): void {
+    this.#plainSlot = -1;
   }
 
   inPlace(

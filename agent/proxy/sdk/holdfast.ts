@@ -91,6 +91,7 @@ class ProgramContext implements Context {
   restart(): void {
     this.#regions.restart();
     this.#messages.restart();
+    this.#group.restart();
     const version = this.#channel.mapped.segment.restoredVersion;
     this.restored = version === 0 ? null : version;
     this.checkpointFailure = null;

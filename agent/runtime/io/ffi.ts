@@ -70,7 +70,7 @@ type LibcName =
   | "setsockopt"
   | "recv"
   | "send"
-  | "sched_getaffinity"
+  | "sysconf"
   | "sched_setaffinity";
 
 const SYMBOLS: Record<LibcName | "__errno_location", FFIFunction> = {
@@ -98,7 +98,7 @@ const SYMBOLS: Record<LibcName | "__errno_location", FFIFunction> = {
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
   recv: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
   send: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
-  sched_getaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
+  sysconf: { args: ["i32"], returns: FFIType.i64_fast },
   sched_setaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
 };
 
@@ -153,6 +153,8 @@ const PIDFD_OPEN_CALL = 434;
 const PR_SET_PDEATHSIG = 1;
 const SIGKILL = 9;
 const POLLIN = 1;
+/** The same number in glibc and musl. */
+const SC_NPROCESSORS_ONLN = 84;
 
 const timeoutMemory = ffiBuffer(16);
 const pollMemory = ffiBuffer(8);
@@ -192,15 +194,9 @@ export function dieWithParent(): boolean {
   return libc.getppid() === parent && parent !== 1;
 }
 
-/** How many processors this process may run on. */
+/** How many processors the machine runs, whatever this process is bound to. */
 export function processorCount(): number {
-  const mask = ffiBuffer(128);
-  libc.sched_getaffinity(0, 128, mask.pointer);
-  let count = 0;
-  for (let i = 0; i < mask.u8.byteLength; i++) {
-    for (let bits = mask.u8[i] ?? 0; bits !== 0; bits &= bits - 1) count++;
-  }
-  return Math.max(count, 1);
+  return Math.max(1, libc.sysconf(SC_NPROCESSORS_ONLN));
 }
 
 /** Binds this process to one processor. */
