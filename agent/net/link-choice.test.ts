@@ -28,7 +28,7 @@ describe("of two connections between the same runs", () => {
       ] as const) {
         expect(choose(own, first, null).kind).toBe("first");
         const choice = choose(own, second, first);
-        expect(choice.kind).toBe(second === kept ? "replace" : "refuse");
+        expect(choice.kind).toBe(second === kept ? "replace" : "spare");
       }
     }
   });

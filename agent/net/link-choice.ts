@@ -21,6 +21,8 @@ export type LinkChoice =
   | { readonly kind: "first" }
   /** The same run of the peer: nobody needs to hear of it. */
   | { readonly kind: "replace" }
+  /** The one in use stays; what the other side has sent over this one already still counts. */
+  | { readonly kind: "spare" }
   /** The peer was started anew: its old link is lost. */
   | { readonly kind: "new-run" };
 
@@ -57,7 +59,5 @@ export function chooseLink(input: ChoiceInput): LinkChoice {
   }
   if (candidate.isDialled === current.isDialled) return { kind: "replace" };
   const isOwnLower = input.compareIds(own.node, hello.node) < 0;
-  return candidate.isDialled === isOwnLower
-    ? { kind: "replace" }
-    : { kind: "refuse", code: CLOSE.duplicate, detail: "duplicate" };
+  return candidate.isDialled === isOwnLower ? { kind: "replace" } : { kind: "spare" };
 }

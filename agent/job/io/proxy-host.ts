@@ -10,7 +10,7 @@ import type { ProcessNotes } from "../../runtime/io/leftovers.ts";
 import { LineSplitter } from "../../runtime/io/lines.ts";
 import type { RealProcesses } from "../../runtime/io/processes.ts";
 import { selfCommand, selfEnvironment } from "../../runtime/io/self-command.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Log, LogLevel } from "../../runtime/log.ts";
 import type { Child } from "../../runtime/processes.ts";
 import { readProxySays } from "./wire.ts";
 
@@ -96,7 +96,7 @@ export class ProxyHost {
       { argv, cwd: "/", env: selfEnvironment() },
       {
         onStart: (pid) => options.notes.add(pid, "proxy"),
-        onLine: (_stream, line) => options.log.say("event", `proxy ${proxy}: ${line}`),
+        onLine: (_stream, line) => sayFor(options.log, `proxy ${proxy}`, line),
         onExit: (_code, detail) => {
           options.notes.remove(child.pid);
           this.#proxies.delete(proxy);
@@ -149,6 +149,13 @@ export class ProxyHost {
       for (const line of known.waiting.splice(0)) known.writer?.write(line);
     }
   }
+}
+
+/** A proxy's own log line keeps its level and loses its date; anything else it prints is not expected. */
+function sayFor(log: Log, who: string, line: string): void {
+  const match = /^\S+Z (fault|event|detail)\s+(.*)$/.exec(line);
+  if (match === null) log.say("event", `${who}: ${line}`);
+  else log.say(match[1] as LogLevel, `${who}: ${match[2]}`);
 }
 
 /** The message, or what is wrong with it. */

@@ -3,7 +3,8 @@
  *
  * Peers named by `keep` are dialled again for ever, with a growing pause; the first try after a loss is immediate, since a
  * refusal is the fastest proof that an agent is gone. Frames wait in a bounded queue while a link is being made and are
- * lost with it. Which of two connections is kept is decided in `link-choice.ts`; losing the other is not reported.
+ * lost with it. Which of two connections is kept is decided in `link-choice.ts`. The other one is read for a while longer, since
+ * the other side may have sent over it before it knew, and its end is not reported.
  */
 import type { Endpoint } from "../../runtime/datagrams.ts";
 import { LINK_QUEUE_MAX, type LinkHandler, type Links } from "../../runtime/links.ts";
@@ -14,6 +15,8 @@ import { converse, type Inbound } from "./conversation.ts";
 
 export const PEER_PATH = "/v1/peer";
 
+/** How long a spare connection is still read. */
+const SPARE_MS = 1_000;
 const REDIAL_MS_MIN = 50;
 const REDIAL_MS_MAX = 2_000;
 /** What a peer may leave unread; then it is cut off rather than let this agent's memory grow. */
@@ -49,6 +52,7 @@ interface Peer {
 export class PeerLinks<Message> implements Links<Message> {
   readonly #options: PeerLinkOptions<Message>;
   readonly #peers = new Map<string, Peer>();
+  readonly #spares = new Set<Connection>();
   #isClosed = false;
 
   constructor(options: PeerLinkOptions<Message>) {
@@ -112,6 +116,7 @@ export class PeerLinks<Message> implements Links<Message> {
   closeAll(): void {
     this.#isClosed = true;
     for (const id of [...this.#peers.keys()]) this.close(id);
+    for (const spare of this.#spares) spare.close(CLOSE.going, "this agent ends");
   }
 
   /** A connection that came in; it is told our hello and must tell its own. */
@@ -153,18 +158,16 @@ export class PeerLinks<Message> implements Links<Message> {
       },
       onFrame: (bytes) => inbound?.onFrame(bytes),
       onClose: (code, reason) => {
-        if (inbound === null) this.#dialFailed(peer, code, reason);
+        if (inbound === null) this.#dialFailed(peer, reason);
         else inbound.onClose(code, reason);
       },
     });
   }
 
-  #dialFailed(peer: Peer, code: number, reason: string): void {
+  #dialFailed(peer: Peer, reason: string): void {
     peer.isDialling = false;
     if (this.#isClosed || peer.open !== null) return;
     this.#redialLater(peer);
-    // The other side has a better connection to us, which is about to say hello.
-    if (code === CLOSE.duplicate) return;
     peer.queue = [];
     const isRefused = reason === "ECONNREFUSED";
     this.#options.handler.onClose(peer.id, `cannot be linked: ${reason}`, isRefused);
@@ -194,16 +197,16 @@ export class PeerLinks<Message> implements Links<Message> {
         return null;
       },
       onFrame: (bytes) => (peer === null ? null : this.#hear(peer, connection, bytes)),
-      onClose: (code, reason) => {
+      onClose: (_code, reason) => {
+        this.#spares.delete(connection);
         if (peer !== null) this.#lost(peer, connection, reason);
-        else if (dialled !== null) this.#dialFailed(dialled, code, reason);
+        else if (dialled !== null) this.#dialFailed(dialled, reason);
       },
       onComplaint: (detail) => this.#complain(detail),
     });
   }
 
   #hear(peer: Peer, connection: Connection, bytes: Uint8Array): string | null {
-    // The last frames of a connection that was replaced still count: the other side sent them before it knew.
     const message = this.#options.codec.decode(bytes);
     if (!message.ok) return `${peer.id} sends ${message.error}`;
     if (!this.#isClosed) this.#options.handler.onMessage(peer.id, message.value);
@@ -227,10 +230,14 @@ export class PeerLinks<Message> implements Links<Message> {
     if (choice.kind === "refuse") return choice;
     const peer = this.#peerOf(hello.node, null);
     if (dialled !== null) dialled.isDialling = false;
+    if (choice.kind === "spare") {
+      this.#retire(connection);
+      return { kind: "admitted", peer };
+    }
     peer.open = { connection, hello };
     peer.redialMs = 0;
     if (choice.kind === "replace") {
-      known?.connection.close(CLOSE.duplicate, "duplicate");
+      if (known !== null) this.#retire(known.connection);
       return { kind: "admitted", peer };
     }
     if (choice.kind === "new-run") {
@@ -241,6 +248,11 @@ export class PeerLinks<Message> implements Links<Message> {
     for (const frame of peer.queue.splice(0)) connection.send(frame);
     this.#options.handler.onOpen(peer.id);
     return { kind: "admitted", peer };
+  }
+
+  #retire(connection: Connection): void {
+    this.#spares.add(connection);
+    setTimeout(() => connection.close(CLOSE.duplicate, "duplicate"), SPARE_MS);
   }
 
   #lost(peer: Peer, connection: Connection, detail: string): void {

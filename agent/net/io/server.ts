@@ -95,7 +95,8 @@ export function startServer(options: ServerOptions): Result<Server, BindError> {
           if (bun.upgrade(request, { data: { inbound: null, from } })) return undefined;
           return problemResponse({ kind: "bad-request", detail: `${PEER_PATH} is for agents` });
         }
-        return app.fetch(request);
+        // Routes that wait for a slow disk lift the idle timeout of their request through the server.
+        return app.fetch(request, bun);
       },
       websocket: {
         maxPayloadLength: FRAME_BYTES_MAX,
