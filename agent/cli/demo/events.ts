@@ -52,6 +52,8 @@ export interface Recovery {
 export interface RunEnd {
   readonly run: RunName;
   readonly exitCode: number;
+  /** What the cluster says of it when it did not end well. */
+  readonly reason: string | null;
   readonly ms: number;
   /** Steps of rank 0 that were computed, the ones computed again included. */
   readonly stepsComputed: number;

@@ -54,7 +54,7 @@ describe("run tracker", () => {
     const tracker = started();
     expect(tracker.add(step(20, 130))).toBe(false);
     expect(tracker.add(step(20, 400))).toBe(true);
-    expect(tracker.end(0, 1).stepsComputed).toBe(21);
+    expect(tracker.end({ exitCode: 0, reason: null, ms: 1 }).stepsComputed).toBe(21);
     expect(tracker.step).toBe(20);
   });
 
@@ -63,9 +63,10 @@ describe("run tracker", () => {
     for (const rank of [0, 1, 3]) {
       tracker.add({ event: "end", rank, digest: `d${rank}`, accuracy: 0.9 + rank, atMs: 900 });
     }
-    expect(tracker.end(0, 800)).toEqual({
+    expect(tracker.end({ exitCode: 0, reason: null, ms: 800 })).toEqual({
       run: "faulted",
       exitCode: 0,
+      reason: null,
       ms: 800,
       stepsComputed: 20,
       digests: ["d0", "d1", null, "d3"],

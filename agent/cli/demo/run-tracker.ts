@@ -101,11 +101,10 @@ export class RunTracker {
     };
   }
 
-  end(exitCode: number, ms: number): RunEnd {
+  end(how: Pick<RunEnd, "exitCode" | "reason" | "ms">): RunEnd {
     return {
       run: this.#run,
-      exitCode,
-      ms,
+      ...how,
       stepsComputed: this.#stepsComputed,
       digests: [...this.#digests],
       accuracy: this.#accuracy,

@@ -21,6 +21,7 @@ function end(run: RunName, change: Partial<RunEnd> = {}): RunEnd {
   return {
     run,
     exitCode: 0,
+    reason: null,
     ms: 5_000,
     stepsComputed: 300,
     digests: ["aa", "aa", "aa", "aa"],
@@ -41,6 +42,11 @@ function evidence(change: Partial<Evidence> = {}): Evidence {
 }
 
 describe("verdict", () => {
+  test("what was not tried because the first training failed is not held against it", () => {
+    const faulted = end("faulted", { exitCode: 75, reason: "no spare node is left" });
+    expect(judge(evidence({ faulted, clean: null })).lines.join("\n")).not.toContain("without");
+  });
+
   test("a death at work and equal bits exit with 0", () => {
     expect(judge(evidence())).toEqual({
       exitCode: 0,
@@ -71,8 +77,8 @@ describe("verdict", () => {
     ["the clean training never ended", { clean: null }, "without a fault did not end"],
     [
       "a training failed",
-      { faulted: end("faulted", { exitCode: 3 }) },
-      "with a fault ended with exit code 3",
+      { faulted: end("faulted", { exitCode: 75, reason: "no spare node is left" }), clean: null },
+      "with a fault ended with exit code 75: no spare node is left",
     ],
     [
       "a rank told no digest",

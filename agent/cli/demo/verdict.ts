@@ -43,7 +43,10 @@ function killFlaws(kill: KillOutcome): readonly string[] {
 
 function runFlaws(what: string, end: RunEnd | null, ranks: number): readonly string[] {
   if (end === null) return [`the training ${what} did not end`];
-  if (end.exitCode !== 0) return [`the training ${what} ended with exit code ${end.exitCode}`];
+  if (end.exitCode !== 0) {
+    const why = end.reason === null ? "" : `: ${end.reason}`;
+    return [`the training ${what} ended with exit code ${end.exitCode}${why}`];
+  }
   const silent = end.digests.flatMap((digest, rank) => (digest === null ? [rank] : []));
   if (end.digests.length !== ranks || silent.length > 0) {
     return [`the training ${what}: no digest from rank ${silent.join(", ") || "?"}`];
@@ -60,7 +63,10 @@ export function judge(evidence: Evidence): Verdict {
   }
   flaws.push(...evidence.kills.flatMap(killFlaws));
   flaws.push(...runFlaws("with a fault", evidence.faulted, evidence.ranks));
-  flaws.push(...runFlaws("without a fault", evidence.clean, evidence.ranks));
+  // After a failed training there is nothing to compare, and the second is not run.
+  if ((evidence.faulted?.exitCode ?? 0) === 0) {
+    flaws.push(...runFlaws("without a fault", evidence.clean, evidence.ranks));
+  }
   const [a, b] = [evidence.faulted?.digests[0] ?? null, evidence.clean?.digests[0] ?? null];
   if (flaws.length === 0 && a !== b) flaws.push("the two trainings ended with different weights");
   if (flaws.length > 0) {

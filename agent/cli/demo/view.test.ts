@@ -129,6 +129,7 @@ const ENDED: readonly (readonly [number, DemoEvent])[] = [
         end: {
           run,
           exitCode: 0,
+          reason: null,
           ms: run === "clean" ? 6_100 : 7_100,
           stepsComputed: run === "clean" ? 400 : 414,
           digests: new Array(4).fill("5e".repeat(32)),

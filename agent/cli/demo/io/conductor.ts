@@ -81,7 +81,7 @@ export class Conductor {
       for (const seat of this.#agents.seats) void this.#followDecisions(seat);
       void this.#pollStatus();
       const faulted = await this.#train("faulted", kills.length);
-      const clean = await this.#train("clean", 0);
+      const clean = faulted.exitCode === 0 ? await this.#train("clean", 0) : null;
       const plannedKills = kills.length;
       const verdict = judge({ plannedKills, kills: this.#kills, faulted, clean, ranks });
       this.#emit({ kind: "verdict", ...verdict });
@@ -193,10 +193,9 @@ export class Conductor {
       const ended = await this.#followJob(job, onLine, AbortSignal.any([quiet.signal, this.#stop]));
       over.abort();
       await killing;
-      if (ended.exitCode !== 0 && ended.verdict !== null) {
-        this.#emit({ kind: "note", text: ended.verdict });
-      }
-      const end = tracker.end(ended.exitCode ?? EXIT_LOST, performance.now() - sinceMs);
+      const exitCode = ended.exitCode ?? EXIT_LOST;
+      const reason = exitCode === 0 ? null : ended.verdict;
+      const end = tracker.end({ exitCode, reason, ms: performance.now() - sinceMs });
       this.#emit({ kind: "run-end", end });
       return end;
     } catch (error) {
