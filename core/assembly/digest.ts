@@ -3,7 +3,7 @@
  */
 import { DIGEST_BYTES, PAGE_BYTES, STREAM_BYTES, WINDOW_BYTES } from "../abi";
 import { digests, input, stream, streamState } from "./layout";
-import { BLOCK_BYTES, begin, consumeBlocks, finish } from "./xxh3";
+import { begin, consume, finish, STRIPE_BYTES } from "./xxh3";
 import { digestShort, SHORT_BYTES_MAX } from "./xxh3-short";
 
 const PAGE: usize = PAGE_BYTES;
@@ -49,7 +49,7 @@ export function streamBegin(): void {
 
 /** Takes in a full stream buffer, which is not the last. */
 export function streamNext(): void {
-  consumeBlocks(streamState, stream, STREAM / BLOCK_BYTES);
+  consume(streamState, stream, STREAM / STRIPE_BYTES);
   // The last stripe of the whole input may begin in this buffer.
   memory.copy(stream - 64, stream + STREAM - 64, 64);
 }

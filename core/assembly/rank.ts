@@ -28,18 +28,11 @@ function nan(): v128 {
 }
 
 /** Raw scores of four candidates, shrunk by age. `offset` is the first candidate's, in bytes. */
-function scoreOf4(offset: usize, metricCount: u32, priorScore: v128, agingPerMs: v128): v128 {
-  let row = metrics + offset;
-  let sum = f32x4.mul(v128.load(row), v128.load32_splat(weights));
-  for (let metric: u32 = 1; metric < metricCount; metric++) {
-    row += ROW_BYTES;
-    const weight = v128.load32_splat(weights + ((metric as usize) << 2));
-    sum = f32x4.add(sum, f32x4.mul(v128.load(row), weight));
-  }
+function shrunk(raw: v128, offset: usize, priorScore: v128, agingPerMs: v128): v128 {
   const one = f32x4.splat(1);
   const aging = f32x4.mul(v128.load(ages + offset), agingPerMs);
   const share = f32x4.div(one, f32x4.add(one, aging));
-  return f32x4.add(priorScore, f32x4.mul(f32x4.sub(sum, priorScore), share));
+  return f32x4.add(priorScore, f32x4.mul(f32x4.sub(raw, priorScore), share));
 }
 
 /**
@@ -106,16 +99,32 @@ function scoreSegment(
   seed: u32,
   segmentColumns: usize,
 ): void {
+  const weightsEnd = weights + ((metricCount as usize) << 2);
   let best0 = f32x4.splat(-Infinity);
   let best1 = best0;
   let best2 = best0;
   let best3 = best0;
   for (let i = first; i < end; i += COLUMNS) {
     const offset = (i as usize) << 2;
-    let score0 = scoreOf4(offset, metricCount, priorScore, agingPerMs);
-    let score1 = scoreOf4(offset + 16, metricCount, priorScore, agingPerMs);
-    let score2 = scoreOf4(offset + 32, metricCount, priorScore, agingPerMs);
-    let score3 = scoreOf4(offset + 48, metricCount, priorScore, agingPerMs);
+    // Four vectors a turn share a weight, and their sums do not wait for each other.
+    let row = metrics + offset;
+    let weight = v128.load32_splat(weights);
+    let score0 = f32x4.mul(v128.load(row), weight);
+    let score1 = f32x4.mul(v128.load(row, 16), weight);
+    let score2 = f32x4.mul(v128.load(row, 32), weight);
+    let score3 = f32x4.mul(v128.load(row, 48), weight);
+    for (let p = weights + 4; p < weightsEnd; p += 4) {
+      row += ROW_BYTES;
+      weight = v128.load32_splat(p);
+      score0 = f32x4.add(score0, f32x4.mul(v128.load(row), weight));
+      score1 = f32x4.add(score1, f32x4.mul(v128.load(row, 16), weight));
+      score2 = f32x4.add(score2, f32x4.mul(v128.load(row, 32), weight));
+      score3 = f32x4.add(score3, f32x4.mul(v128.load(row, 48), weight));
+    }
+    score0 = shrunk(score0, offset, priorScore, agingPerMs);
+    score1 = shrunk(score1, offset + 16, priorScore, agingPerMs);
+    score2 = shrunk(score2, offset + 32, priorScore, agingPerMs);
+    score3 = shrunk(score3, offset + 48, priorScore, agingPerMs);
     if (isSample || i + COLUMNS > end) {
       const index = i32x4.add(i32x4.splat(i), i32x4(0, 1, 2, 3));
       const index1 = i32x4.add(index, i32x4.splat(4));

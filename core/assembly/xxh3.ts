@@ -14,8 +14,7 @@
  */
 
 export const STRIPE_BYTES: usize = 64;
-export const BLOCK_STRIPES: usize = 16;
-export const BLOCK_BYTES: usize = 1024;
+const BLOCK_STRIPES: usize = 16;
 
 export const PRIME32_1: u64 = 0x9e3779b1;
 export const PRIME32_2: u64 = 0x85ebca77;
@@ -97,81 +96,94 @@ function exchanged(sum: v128): v128 {
   return v128.shuffle<i64>(sum, sum, 1, 0);
 }
 
-/** Adds 1 … 16 stripes, from stripe 0 of a block. O(stripeCount). */
-export function accumulate(accumulators: usize, source: usize, stripeCount: usize): void {
-  let products0 = v128.load(accumulators);
-  let products1 = v128.load(accumulators, 16);
-  let product4 = load<u64>(accumulators, 32);
-  let product5 = load<u64>(accumulators, 40);
-  let product6 = load<u64>(accumulators, 48);
-  let product7 = load<u64>(accumulators, 56);
-  let sum0 = i64x2.splat(0);
-  let sum1 = sum0;
-  let sum2 = sum0;
-  let sum3 = sum0;
-  let secret: usize = SECRET;
-  const secretEnd = SECRET + stripeCount * 8;
-  let p = source;
-  if ((stripeCount & 1) !== 0) {
-    const data0 = v128.load(p);
-    const data1 = v128.load(p, 16);
-    sum0 = data0;
-    sum1 = data1;
-    sum2 = v128.load(p, 32);
-    sum3 = v128.load(p, 48);
-    products0 = i64x2.add(products0, vectorProduct(data0, secret));
-    products1 = i64x2.add(products1, vectorProduct(data1, secret + 16));
-    product4 += scalarProduct(p + 32, secret + 32);
-    product5 += scalarProduct(p + 40, secret + 40);
-    product6 += scalarProduct(p + 48, secret + 48);
-    product7 += scalarProduct(p + 56, secret + 56);
-    p += STRIPE_BYTES;
-    secret += 8;
-  }
-  while (secret < secretEnd) {
-    const data0 = v128.load(p);
-    const data1 = v128.load(p, 16);
-    const next0 = v128.load(p, 64);
-    const next1 = v128.load(p, 80);
-    sum0 = i64x2.add(i64x2.add(sum0, data0), next0);
-    sum1 = i64x2.add(i64x2.add(sum1, data1), next1);
-    sum2 = i64x2.add(i64x2.add(sum2, v128.load(p, 32)), v128.load(p, 96));
-    sum3 = i64x2.add(i64x2.add(sum3, v128.load(p, 48)), v128.load(p, 112));
-    products0 = i64x2.add(products0, vectorProduct(data0, secret));
-    products1 = i64x2.add(products1, vectorProduct(data1, secret + 16));
-    product4 += scalarProduct(p + 32, secret + 32);
-    product5 += scalarProduct(p + 40, secret + 40);
-    product6 += scalarProduct(p + 48, secret + 48);
-    product7 += scalarProduct(p + 56, secret + 56);
-    products0 = i64x2.add(products0, vectorProduct(next0, secret + 8));
-    products1 = i64x2.add(products1, vectorProduct(next1, secret + 24));
-    product4 += scalarProduct(p + 96, secret + 40);
-    product5 += scalarProduct(p + 104, secret + 48);
-    product6 += scalarProduct(p + 112, secret + 56);
-    product7 += scalarProduct(p + 120, secret + 64);
-    p += 2 * STRIPE_BYTES;
-    secret += 16;
-  }
-  v128.store(accumulators, i64x2.add(products0, exchanged(sum0)));
-  v128.store(accumulators, i64x2.add(products1, exchanged(sum1)), 16);
-  v128.store(accumulators, i64x2.add(i64x2(product4, product5), exchanged(sum2)), 32);
-  v128.store(accumulators, i64x2.add(i64x2(product6, product7), exchanged(sum3)), 48);
+function scrambled2(pair: v128, secret: usize): v128 {
+  const mixed = v128.xor(v128.xor(pair, i64x2.shr_u(pair, 47)), v128.load(secret));
+  return i64x2.mul(mixed, i64x2.splat(PRIME32_1));
 }
 
 function scrambled(accumulator: u64, secret: usize): u64 {
   return (accumulator ^ (accumulator >>> 47) ^ load<u64>(secret)) * PRIME32_1;
 }
 
-/** Whole blocks, each followed by a scramble: for blocks that are not the last. O(blockCount). */
-export function consumeBlocks(accumulators: usize, source: usize, blockCount: usize): void {
-  const end = source + blockCount * BLOCK_BYTES;
-  for (let p = source; p < end; p += BLOCK_BYTES) {
-    accumulate(accumulators, p, BLOCK_STRIPES);
-    for (let lane: usize = 0; lane < 64; lane += 8) {
-      const accumulator = load<u64>(accumulators + lane);
-      store<u64>(accumulators + lane, scrambled(accumulator, SECRET + SCRAMBLE_OFFSET + lane));
+/**
+ * Takes in stripes, from the first of a block, with a scramble after each full block. The accumulators stay in registers
+ * over all of them. O(stripeCount).
+ */
+export function consume(accumulators: usize, source: usize, stripeCount: usize): void {
+  let products0 = v128.load(accumulators);
+  let products1 = v128.load(accumulators, 16);
+  let product4 = load<u64>(accumulators, 32);
+  let product5 = load<u64>(accumulators, 40);
+  let product6 = load<u64>(accumulators, 48);
+  let product7 = load<u64>(accumulators, 56);
+  let p = source;
+  let left = stripeCount;
+  while (left > 0) {
+    const count = min(left, BLOCK_STRIPES);
+    left -= count;
+    let sum0 = i64x2.splat(0);
+    let sum1 = sum0;
+    let sum2 = sum0;
+    let sum3 = sum0;
+    let secret: usize = SECRET;
+    const pairsEnd = SECRET + (count & ~(<usize>1)) * 8;
+    while (secret < pairsEnd) {
+      const data0 = v128.load(p);
+      const data1 = v128.load(p, 16);
+      const next0 = v128.load(p, 64);
+      const next1 = v128.load(p, 80);
+      sum0 = i64x2.add(i64x2.add(sum0, data0), next0);
+      sum1 = i64x2.add(i64x2.add(sum1, data1), next1);
+      sum2 = i64x2.add(i64x2.add(sum2, v128.load(p, 32)), v128.load(p, 96));
+      sum3 = i64x2.add(i64x2.add(sum3, v128.load(p, 48)), v128.load(p, 112));
+      products0 = i64x2.add(products0, vectorProduct(data0, secret));
+      products1 = i64x2.add(products1, vectorProduct(data1, secret + 16));
+      products0 = i64x2.add(products0, vectorProduct(next0, secret + 8));
+      products1 = i64x2.add(products1, vectorProduct(next1, secret + 24));
+      product4 += scalarProduct(p + 32, secret + 32) + scalarProduct(p + 96, secret + 40);
+      product5 += scalarProduct(p + 40, secret + 40) + scalarProduct(p + 104, secret + 48);
+      product6 += scalarProduct(p + 48, secret + 48) + scalarProduct(p + 112, secret + 56);
+      product7 += scalarProduct(p + 56, secret + 56) + scalarProduct(p + 120, secret + 64);
+      p += 2 * STRIPE_BYTES;
+      secret += 16;
+    }
+    if ((count & 1) !== 0) {
+      const data0 = v128.load(p);
+      const data1 = v128.load(p, 16);
+      sum0 = i64x2.add(sum0, data0);
+      sum1 = i64x2.add(sum1, data1);
+      sum2 = i64x2.add(sum2, v128.load(p, 32));
+      sum3 = i64x2.add(sum3, v128.load(p, 48));
+      products0 = i64x2.add(products0, vectorProduct(data0, secret));
+      products1 = i64x2.add(products1, vectorProduct(data1, secret + 16));
+      product4 += scalarProduct(p + 32, secret + 32);
+      product5 += scalarProduct(p + 40, secret + 40);
+      product6 += scalarProduct(p + 48, secret + 48);
+      product7 += scalarProduct(p + 56, secret + 56);
+      p += STRIPE_BYTES;
+    }
+    products0 = i64x2.add(products0, exchanged(sum0));
+    products1 = i64x2.add(products1, exchanged(sum1));
+    product4 += i64x2.extract_lane(sum2, 1);
+    product5 += i64x2.extract_lane(sum2, 0);
+    product6 += i64x2.extract_lane(sum3, 1);
+    product7 += i64x2.extract_lane(sum3, 0);
+    if (count === BLOCK_STRIPES) {
+      const scramble = SECRET + SCRAMBLE_OFFSET;
+      products0 = scrambled2(products0, scramble);
+      products1 = scrambled2(products1, scramble + 16);
+      product4 = scrambled(product4, scramble + 32);
+      product5 = scrambled(product5, scramble + 40);
+      product6 = scrambled(product6, scramble + 48);
+      product7 = scrambled(product7, scramble + 56);
     }
   }
+  v128.store(accumulators, products0);
+  v128.store(accumulators, products1, 16);
+  store<u64>(accumulators, product4, 32);
+  store<u64>(accumulators, product5, 40);
+  store<u64>(accumulators, product6, 48);
+  store<u64>(accumulators, product7, 56);
 }
 
 function merged(accumulators: usize, secretOffset: usize, start: u64): u64 {
@@ -197,11 +209,7 @@ export function finish(
   result: usize,
 ): void {
   assert(byteCount > 0 && totalBytes > 240);
-  const blockCount = (byteCount - 1) / BLOCK_BYTES;
-  consumeBlocks(accumulators, source, blockCount);
-  const blocksEnd = source + blockCount * BLOCK_BYTES;
-  const stripeCount = (source + byteCount - 1 - blocksEnd) / STRIPE_BYTES;
-  if (stripeCount > 0) accumulate(accumulators, blocksEnd, stripeCount);
+  consume(accumulators, source, (byteCount - 1) / STRIPE_BYTES);
   const last = source + byteCount - STRIPE_BYTES;
   for (let lane: usize = 0; lane < 64; lane += 8) {
     const data = load<u64>(last + lane);
