@@ -62,6 +62,8 @@ export class Proposer {
   #seen: Ballot = -1;
   #hasUsedFirstBallot = false;
   #nonce = 0;
+  /** Told apart from any other by number: a ballot may come again under the next epoch while a write is on its way. */
+  #attempt = 0;
   /** By index in the base: who answered in this phase. */
   readonly #answered: Set<number> = new Set();
   readonly #opinions: Map<number, readonly Opinion[]> = new Map();
@@ -99,6 +101,7 @@ export class Proposer {
   }
 
   abort(): void {
+    this.#attempt++;
     this.#phase = "idle";
     this.#message = null;
   }
@@ -226,8 +229,9 @@ export class Proposer {
     this.#resendMs = Number.POSITIVE_INFINITY;
     this.#endMs = now + this.#host.timing.phaseMs;
     this.#answered.clear();
+    const attempt = this.#attempt;
     const isPromised = this.#host.prepareOwn(ballot, (accepted) => {
-      if (this.#phase !== "preparing" || this.#ballot !== ballot) return;
+      if (this.#attempt !== attempt) return;
       this.#enter("preparing", { kind: "prepare", ballot }, this.#host.now());
       this.onPromise(this.#host.self().instance, ballot, accepted, this.#host.now());
     });
@@ -252,8 +256,9 @@ export class Proposer {
     this.#seen = Math.max(this.#seen, ballot);
     this.#view = view;
     this.#enter("accepting", { kind: "accept", ballot, view }, now);
+    const attempt = this.#attempt;
     const isAccepted = this.#host.acceptOwn(ballot, view, () => {
-      this.onAccepted(this.#host.self().instance, ballot);
+      if (this.#attempt === attempt) this.onAccepted(this.#host.self().instance, ballot);
     });
     if (!isAccepted) this.#fail("promised a higher ballot ourselves");
   }

@@ -60,6 +60,9 @@ interface Timer {
   readonly act: () => void;
 }
 
+/** So many steps in one instant are a machine that asks for ticks without end. */
+const STEPS_AT_ONCE_MAX = 20_000;
+
 export class TestCluster {
   nowMs = 1000;
   readonly violations: string[] = [];
@@ -79,6 +82,7 @@ export class TestCluster {
   readonly #streams: Map<string, number> = new Map();
   readonly #heap: Timer[] = [];
   #order = 0;
+  #atOnce = 0;
 
   constructor(options: TestClusterOptions) {
     this.#options = options;
@@ -350,6 +354,10 @@ export class TestCluster {
       }
     }
     if (dueMs > endMs) return false;
+    this.#atOnce = dueMs > this.nowMs ? 0 : this.#atOnce + 1;
+    if (this.#atOnce > STEPS_AT_ONCE_MAX) {
+      throw new Error(`seed ${this.#options.seed}: a busy loop at ${this.nowMs}${this.#story()}`);
+    }
     this.nowMs = Math.max(this.nowMs, dueMs);
     if (due !== null) this.#give(due, { kind: "tick" });
     else this.#pop().act();

@@ -22,6 +22,8 @@ export function isHeard(
   return now - peer.contactMs <= timing.freezeMs;
 }
 
+const LOOK_AGAIN_MS = 10;
+
 export class Turn {
   readonly #swim: Swim;
   readonly #timing: MembershipTiming;
@@ -72,15 +74,23 @@ export class Turn {
     return rank;
   }
 
-  startMs(view: View, change: Change, isBooting: boolean, now: number): number {
+  /** When to propose, if all stays as it is, and when to look again whether it has. */
+  plan(
+    view: View,
+    change: Change,
+    isBooting: boolean,
+    now: number,
+  ): { readonly startMs: number; readonly lookMs: number } {
     const { takeoverMs } = this.#timing;
     const rank = this.rank(view, now);
-    const ownMs = this.#wantedSinceMs + rank * takeoverMs;
-    const afterOthersMs =
-      this.#othersMs === NEVER ? NEVER : this.#othersMs + (rank + 1) * takeoverMs;
+    const othersMs = this.#othersMs + (rank + 1) * takeoverMs;
+    const turnMs = this.#wantedSinceMs + rank * takeoverMs;
+    const earliestMs = Math.max(turnMs, othersMs, this.#backoffMs);
     const bootMs = isBooting && !this.#areAllHeard(view, now) ? this.#bootEndMs : NEVER;
-    const patienceMs = this.#patienceMs(change, now);
-    return Math.max(ownMs + patienceMs, afterOthersMs, bootMs, this.#backoffMs);
+    const startMs = Math.max(earliestMs, turnMs + this.#patienceMs(change, now), bootMs);
+    // Before its turn nothing is to be done; from then on what it waits for may be settled at any moment.
+    const lookMs = Math.max(earliestMs, Math.min(startMs, now + LOOK_AGAIN_MS));
+    return { startMs, lookMs };
   }
 
   #areAllHeard(view: View, now: number): boolean {

@@ -37,7 +37,6 @@ export interface ViewsNeeds {
 
 const WISHES_MAX = 16;
 const LEAVE_WITHIN_MS = 2000;
-const RECONSIDER_MS = 10;
 
 export class Views {
   readonly #needs: ViewsNeeds;
@@ -99,6 +98,7 @@ export class Views {
         return true;
       },
       acceptOwn: (ballot, view, then) => {
+        assert(view.epoch === this.#nextEpoch(), "only the next epoch is voted on");
         if (!this.#acceptor.accept(ballot, view)) return false;
         needs.journal.write(then);
         return true;
@@ -396,11 +396,9 @@ export class Views {
     this.#turn.wanted(this.#now);
     // Without a majority nothing can be decided: looked at again in the next round.
     if (!this.#quorum.isHeard(view, this.#now)) return;
-    const startMs = this.#turn.startMs(view, change, this.#installed === null, this.#now);
-    // What we wait for may be settled at any moment.
-    if (this.#now < startMs) {
-      this.#considerMs = Math.min(laterMs, startMs, this.#now + RECONSIDER_MS);
-    } else this.#propose(view, change);
+    const { startMs, lookMs } = this.#turn.plan(view, change, this.#installed === null, this.#now);
+    if (this.#now < startMs) this.#considerMs = Math.min(laterMs, lookMs);
+    else this.#propose(view, change);
   }
 
   #propose(view: View, change: Change): void {
