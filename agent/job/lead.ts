@@ -12,9 +12,9 @@ import { Broadcasts } from "./broadcasts.ts";
 import type { EffectSink } from "./effects.ts";
 import type { JobMessage, JobRecord, ReadyMessage, ReportMessage } from "./job.ts";
 import type { JobMember } from "./member.ts";
-import { type NodeParts, onLineage } from "./parts.ts";
-import { type CandidateOrder, partnersOf } from "./placement.ts";
-import { busyNodes, planJob } from "./planning.ts";
+import type { NodeParts } from "./parts.ts";
+import type { CandidateOrder } from "./placement.ts";
+import { busyNodes, mendedPartners, newestSealed, planJob } from "./planning.ts";
 import { isOver, revise, withRollback } from "./records.ts";
 import { Round } from "./round.ts";
 import { Sealing } from "./sealing.ts";
@@ -168,10 +168,15 @@ export class JobLead {
       for (const { job, epoch, exit } of report.exits) this.#recordExit(job, epoch, exit, sink);
     }
     sink.decide("report", null, `${this.#reports.size} members have reported`);
-    for (const record of this.#parts.book.all()) this.#planOne(record, sink);
+    const short = this.#parts.book.all().filter((record) => !this.#planOne(record, false, sink));
+    // One that is lost frees nodes, which may be what the next one lacks: the largest first.
+    for (const record of short.sort((a, b) => b.spec.ranks - a.spec.ranks)) {
+      this.#planOne(record, true, sink);
+    }
   }
 
-  #planOne(record: JobRecord, sink: EffectSink): void {
+  /** False: there are too few nodes, and it is not `final` yet. */
+  #planOne(record: JobRecord, final: boolean, sink: EffectSink): boolean {
     const { book } = this.#parts;
     const job = record.spec.id;
     const busy = busyNodes(book.all(), job);
@@ -183,9 +188,10 @@ export class JobLead {
     });
     if (plan.kind === "recover") {
       this.#recover(record, plan, sink);
-      return;
+      return true;
     }
     if (plan.kind === "lost") {
+      if (!final) return false;
       this.#write(
         revise(
           record,
@@ -195,15 +201,17 @@ export class JobLead {
         sink,
       );
       sink.decide("end", job, plan.verdict);
-      return;
+      this.#startWaiting(sink);
+      return true;
     }
     if (plan.kind === "wait") sink.decide("assign", job, plan.why);
     if (!isOver(record) && record.state === "running") {
       const mended = this.#mendPartners(record, sink);
-      this.#sealings.set(job, new Sealing(mended, this.#newestSealed(mended)));
-      if (mended !== record) return;
+      this.#sealings.set(job, new Sealing(mended, newestSealed(mended, this.#reports)));
+      if (mended !== record) return true;
     }
     this.#broadcasts.spread(record, this.#reports, sink);
+    return true;
   }
 
   #recover(record: JobRecord, plan: RecoverPlan, sink: EffectSink): void {
@@ -399,28 +407,12 @@ export class JobLead {
 
   /** A partner that left is replaced by the ring of who is there, without a rollback. */
   #mendPartners(record: JobRecord, sink: EffectSink): JobRecord {
-    const members = sink.view?.members ?? [];
-    const isThere = (node: NodeId | null) => members.some((member) => member.id === node);
-    const spare = members.find((m) => m.role === "worker" && !record.placement.includes(m.id));
-    const wanted = partnersOf(record.placement, spare?.id ?? null);
-    const isMissing = record.partners.some((partner, rank) =>
-      partner === null ? (wanted[rank] ?? null) !== null : !isThere(partner),
-    );
-    if (!isMissing) return record;
+    const wanted = mendedPartners(record, sink.view as View);
+    if (wanted === null) return record;
     const what = `copies go to ${wanted.join(", ")}`;
     const mended = revise(record, { partners: wanted }, { atMs: sink.atMs, what });
     this.#write(mended, sink);
     return mended;
-  }
-
-  #newestSealed(record: JobRecord): Version {
-    let newest = record.sealed;
-    for (const report of this.#reports.values()) {
-      for (const h of onLineage(report.holdings, record.lineage)) {
-        if (h.job === record.spec.id && h.sealed && h.version > newest) newest = h.version;
-      }
-    }
-    return newest;
   }
 
   /** A record of the job's next revision or of an older lead: kept here, and repeated to all until each has it on disk. */

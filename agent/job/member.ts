@@ -13,7 +13,7 @@ import type { EffectSink } from "./effects.ts";
 import type { AssignMessage, JobMessage, JobRecord, NodeLoad, RunningRank } from "./job.ts";
 import { LocalEnds } from "./local-ends.ts";
 import type { NodeEvent } from "./node-events.ts";
-import type { NodeParts } from "./parts.ts";
+import { type NodeParts, onLineage } from "./parts.ts";
 import { RecordKeeper } from "./record-keeper.ts";
 import { isOver, ranksOf } from "./records.ts";
 import { Recovery } from "./recovery.ts";
@@ -299,17 +299,7 @@ export class JobMember {
     }
     this.keep(message.record, null, sink);
     if (ranksOf(message.record, this.#parts.config.id).length === 0) return;
-    // What an older plan left behind is off the lineage: it must not be taken for the state of the same number.
-    sink.push({
-      kind: "store",
-      command: {
-        kind: "collect",
-        token: sink.token(),
-        job,
-        keepFrom: 0 as Version,
-        lineage: message.record.lineage,
-      },
-    });
+    this.#collectAbandoned(message.record, sink);
     const recovery = new Recovery(this.#parts, message);
     this.#recoveries.set(job, recovery);
     recovery.begin(sink);
@@ -369,16 +359,7 @@ export class JobMember {
     }
     sink.decide("resume", job, `${config.id}: ranks ${recovery.localRanks.join(", ")} go on`);
     active.protect(version, recovery.localRanks, sink);
-    sink.push({
-      kind: "store",
-      command: {
-        kind: "collect",
-        token: sink.token(),
-        job,
-        keepFrom: 0 as Version,
-        lineage: record.lineage,
-      },
-    });
+    this.#collectAbandoned(record, sink);
     const lead = this.lead(sink);
     if (lead !== null) sink.send(lead, { kind: "resumed", epoch: record.epoch, job });
     this.#schedule(sink);
@@ -404,12 +385,23 @@ export class JobMember {
         programs.remove(job, program.rank, sink);
     }
     this.#ends.onRecord(record, over);
+    this.#collectAbandoned(record, sink);
     if (over && record.exitCode === 0) {
       sink.push({
         kind: "store",
         command: { kind: "collect", token: sink.token(), job, keepFrom: null, lineage: [] },
       });
     }
+  }
+
+  /** What an abandoned future left behind must never be taken, or sealed, for the state of the same number. */
+  #collectAbandoned({ spec, lineage }: JobRecord, sink: EffectSink): void {
+    const job = spec.id;
+    const held = this.#parts.shards.of(job);
+    if (onLineage(held, lineage).length === held.length) return;
+    const keepFrom = 0 as Version;
+    const token = sink.token();
+    sink.push({ kind: "store", command: { kind: "collect", token, job, keepFrom, lineage } });
   }
 
   #drop(recovery: Recovery, sink: EffectSink): void {

@@ -10,7 +10,13 @@ import type { Version } from "../checkpoint/checkpoint.ts";
 import { compareNodeIds, type NodeId, type View } from "../membership/membership.ts";
 import type { JobRecord, ReportMessage } from "./job.ts";
 import { onLineage } from "./parts.ts";
-import { type Candidate, type CandidateOrder, type PlaceOutcome, place } from "./placement.ts";
+import {
+  type Candidate,
+  type CandidateOrder,
+  type PlaceOutcome,
+  partnersOf,
+  place,
+} from "./placement.ts";
 import { isOver } from "./records.ts";
 
 export type Reports = ReadonlyMap<NodeId, ReportMessage>;
@@ -134,6 +140,31 @@ export function nextVersion(record: JobRecord, reports: Reports): Version {
     }
   }
   return (newest + 1) as Version;
+}
+
+/** The newest version of the job's history that anybody has sealed. */
+export function newestSealed(record: JobRecord, reports: Reports): Version {
+  let newest = record.sealed;
+  for (const report of reports.values()) {
+    for (const h of onLineage(report.holdings, record.lineage)) {
+      if (h.job === record.spec.id && h.sealed && h.version > newest) newest = h.version;
+    }
+  }
+  return newest;
+}
+
+/** Who keeps the copies when a partner of a job that runs on has left; null when nobody is missing. */
+export function mendedPartners(
+  record: JobRecord,
+  { members }: View,
+): readonly (NodeId | null)[] | null {
+  const isThere = (node: NodeId | null): boolean => members.some((member) => member.id === node);
+  const spare = members.find((m) => m.role === "worker" && !record.placement.includes(m.id));
+  const wanted = partnersOf(record.placement, spare?.id ?? null);
+  const isMissing = record.partners.some((partner, rank) =>
+    partner === null ? (wanted[rank] ?? null) !== null : !isThere(partner),
+  );
+  return isMissing ? wanted : null;
 }
 
 /** Whether going back to the very start would lose work. */
