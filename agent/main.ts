@@ -3,12 +3,16 @@
  *
  * A proxy is started in the middle of a recovery, when every millisecond counts, and needs none of what the commands load
  * (an HTTP framework, a command line parser, schemas: 40 ms). So this file looks at the first argument before it loads
- * anything. These two are the only dynamic imports of the project; the bundler puts both into the executable.
+ * anything. These are the only dynamic imports of the project; the bundler puts them all into the executable.
  */
 async function main(): Promise<void> {
-  if (process.argv[2] === "proxy") {
+  const [command, ...args] = process.argv.slice(2);
+  if (command === "proxy") {
     const { runProxyCommand } = await import("./cli/proxy.ts");
-    await runProxyCommand(process.argv.slice(3));
+    await runProxyCommand(args);
+  } else if (command === "guard") {
+    const { runGuardCommand } = await import("./cli/guard.ts");
+    await runGuardCommand(args);
   } else {
     const { runCli } = await import("./cli/cli.ts");
     await runCli(process.argv.slice(2));

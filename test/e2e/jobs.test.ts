@@ -250,4 +250,13 @@ describe("an agent killed alone", () => {
     const [folder] = readdirSync(shm);
     expect(readdirSync(join(shm, folder ?? ""))).not.toContain(job);
   }, 60_000);
+
+  test("takes along a program that knows no SDK", async () => {
+    const run = new Running(agent(1).at, ["-n", "2", "--", "sh", "-c", "sleep 300"]);
+    const { node, programPid } = await whereIs(await run.job(), 1);
+    await agents.find(({ id }) => id === node.id)?.kill();
+    await until("the program is gone", 5_000, () => isGone(programPid) || null);
+    run.child.kill("SIGINT");
+    await run.ended();
+  }, 30_000);
 });

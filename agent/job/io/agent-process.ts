@@ -66,7 +66,7 @@ export class AgentProcess implements ApiSource {
     this.order = parts.order;
     this.#world = new World(parts, {
       tell: (event) => this.tell(event),
-      self: () => this.#self(),
+      self: () => this.self(),
       onReply: (reply) => this.#answer(reply.token, replyOf(reply)),
       onLeft: () => this.#onLeft(),
     });
@@ -163,7 +163,7 @@ export class AgentProcess implements ApiSource {
     rmSync(this.#parts.sharedMemoryFolder, { recursive: true, force: true });
   }
 
-  #self(): Member {
+  self(): Member {
     const { own } = this;
     const self = this.machine
       .membership()

@@ -13,6 +13,7 @@
  */
 import { type Context, Hono } from "hono";
 import { z } from "zod";
+import type { Member } from "../../membership/membership.ts";
 import { ndjsonResponse } from "../../net/io/ndjson.ts";
 import { type Problem, problemResponse } from "../../net/problem.ts";
 import { randomHex } from "../../runtime/io/clock.ts";
@@ -39,6 +40,7 @@ export interface Decision {
 export interface ApiSource extends QuerySource, OutputSource {
   readonly decisions: Ring<Decision>;
   /** Passed to the lead of the cluster; answered when it has decided and the record is kept. */
+  self(): Member;
   readonly onDefect: (detail: string) => void;
   ask(request: JobRequest): Promise<Result<string, Problem>>;
 }
@@ -130,8 +132,9 @@ function decisions(context: Context, source: ApiSource): Response {
 export function agentApi(source: ApiSource): Hono {
   const app = new Hono();
   app.get("/v1/ping", (context) => {
-    const { id, instance, incarnation, epoch } = source.status();
-    return context.json({ id, instance, incarnation, epoch });
+    // Asked under suspicion, with a bound of some hundred milliseconds: nothing is gathered for it.
+    const { id, instance, incarnation } = source.self();
+    return context.json({ id, instance, incarnation, epoch: source.view()?.epoch ?? 0 });
   });
   app.get("/v1/node", (context) => context.json(source.status()));
   app.get("/v1/status", async (context) => context.json(await clusterStatus(source)));

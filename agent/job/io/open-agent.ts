@@ -20,7 +20,7 @@ import type { Disk } from "../../runtime/disk.ts";
 import { randomHex, randomSeed, realClock } from "../../runtime/io/clock.ts";
 import { type BindError, openDatagrams } from "../../runtime/io/datagrams.ts";
 import { folderDisk } from "../../runtime/io/disk.ts";
-import { ProcessNotes } from "../../runtime/io/leftovers.ts";
+import { ProcessNotes, processOwner } from "../../runtime/io/leftovers.ts";
 import type { Log } from "../../runtime/log.ts";
 import { prng } from "../../runtime/prng.ts";
 import { err, ok, type Result } from "../../runtime/result.ts";
@@ -129,7 +129,7 @@ async function claim(settings: AgentSettings): Promise<Result<Claimed, OpenFailu
     folder.release();
     return saved;
   }
-  const notes = new ProcessNotes(folder.run);
+  const notes = new ProcessNotes(folder.run, processOwner());
   for (const line of await notes.endAll()) settings.log.say("event", line);
   const sharedMemoryFolder = sharedMemoryOf(settings);
   try {
@@ -211,6 +211,7 @@ export async function openAgent(settings: AgentSettings): Promise<Result<OpenAge
     address: settings.address,
     sharedMemoryFolder,
     modulesFolder: installSdk(sharedMemoryFolder),
+    owner: processOwner(),
     incarnation: (saved?.incarnation ?? 0) + 1,
   });
   const abandon = (line: string): Result<never, OpenFailure> => {

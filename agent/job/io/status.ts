@@ -147,8 +147,11 @@ export function nodeStatus(machine: NodeMachine, own: string, load: NodeLoad): N
         holds.find((held) => held.job === running.job && held.rank === running.rank)?.sealed ?? [],
     })),
     holds,
-    members: members.map(({ member, standing, reason, inView }) => {
-      const { id, address, port, role, incarnation } = member;
+    members: members.map(({ member, standing, reason }) => {
+      const { id, instance, address, port, role, incarnation } = member;
+      // Of the view whose epoch is told above: membership may have agreed on the next one already.
+      const inView =
+        view?.members.some((one) => one.id === id && one.instance === instance) ?? false;
       return { id, address, port, role, incarnation, standing, reason, inView };
     }),
     load,

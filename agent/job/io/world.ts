@@ -32,6 +32,7 @@ import type { JobRecord } from "../job.ts";
 import type { NodeEffect, NodeEvent } from "../node-events.ts";
 import type { Decision } from "./api.ts";
 import type { DataFolder } from "./data-folder.ts";
+import { type Guard, startGuard } from "./guard.ts";
 import { OutputLog } from "./output-log.ts";
 import { ProgramHost } from "./program-host.ts";
 import { ProxyHost } from "./proxy-host.ts";
@@ -57,6 +58,8 @@ export interface WorldParts {
   readonly address: string;
   readonly sharedMemoryFolder: string;
   readonly modulesFolder: string;
+  /** This run of the agent, as its process notes name it. */
+  readonly owner: string;
   readonly incarnation: number;
 }
 
@@ -80,6 +83,7 @@ export class World {
   readonly #proxies: ProxyHost;
   readonly #programs: ProgramHost;
   readonly #decisionFile: LineFile;
+  readonly #guard: Guard;
   #removedCount = 0;
   #isClosed = false;
 
@@ -105,6 +109,7 @@ export class World {
     const { output } = this;
     const { modulesFolder } = parts;
     this.#programs = new ProgramHost({ processes, notes, output, modulesFolder, onEvent: tell });
+    this.#guard = startGuard(folder.run, parts.owner);
     this.links = this.#makeLinks();
   }
 
@@ -112,6 +117,7 @@ export class World {
   close(): void {
     this.#isClosed = true;
     this.#programs.killAll();
+    this.#guard.end();
     this.#proxies.close();
     this.links.closeAll();
     this.datagrams?.close();

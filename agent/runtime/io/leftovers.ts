@@ -1,9 +1,11 @@
 /**
  * What a dead agent left running.
  *
- * Each child is noted in a folder, one file a pid: its start time in clock ticks and the boot it belongs to. An agent that
- * starts ends the noted processes that still live, and only those: a pid that was given to somebody else has another
- * start time (or another boot), and is left alone.
+ * Each child is noted in a folder, one file a pid: its start time in clock ticks and the boot it belongs to. Whoever cleans up
+ * ends the noted processes that still live, and only those: a pid that was given to somebody else has another start time (or
+ * another boot), and is left alone. Two clean up: the agent's guard, at once when the agent dies, so that a rank never runs
+ * on here while it is started elsewhere; and the next agent at its start. A guard ends only what its own agent (`owner`)
+ * had started, in case a new agent is there already.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,6 +15,8 @@ interface Note {
   readonly pid: number;
   readonly startTicks: number;
   readonly boot: string;
+  /** The agent that started it, as `processOwner` names it. */
+  readonly owner: string;
   /** For people: `proxy`, `rank 2 of j-0a1b2c3d`. */
   readonly what: string;
 }
@@ -33,6 +37,11 @@ export function startTicksOf(pid: number): number | null {
   }
 }
 
+/** Names this run of this process. */
+export function processOwner(): string {
+  return `${process.pid}.${startTicksOf(process.pid) ?? 0}`;
+}
+
 function bootId(): string {
   try {
     return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
@@ -43,16 +52,18 @@ function bootId(): string {
 
 export class ProcessNotes {
   readonly #folder: string;
+  readonly #owner: string;
   readonly #boot: string = bootId();
 
-  constructor(folder: string) {
+  constructor(folder: string, owner: string) {
     this.#folder = folder;
+    this.#owner = owner;
   }
 
   add(pid: number, what: string): void {
     const startTicks = startTicksOf(pid);
     if (startTicks === null) return;
-    const note: Note = { pid, startTicks, boot: this.#boot, what };
+    const note: Note = { pid, startTicks, boot: this.#boot, owner: this.#owner, what };
     try {
       writeFileSync(join(this.#folder, String(pid)), JSON.stringify(note), { mode: 0o600 });
     } catch {
@@ -64,14 +75,20 @@ export class ProcessNotes {
     rmSync(join(this.#folder, String(pid)), { force: true });
   }
 
-  /** Ends what still lives; gives a line for each. */
+  /** Ends what this owner started and still lives, but not the caller itself. At once, without waiting. */
+  endOwn(): void {
+    for (const note of this.#all()) {
+      if (note.owner === this.#owner && note.pid !== process.pid) this.#end(note);
+    }
+  }
+
+  /** Ends whatever still lives, and forgets it all; gives a line for each. */
   async endAll(): Promise<readonly string[]> {
     const said: string[] = [];
     const ending: Note[] = [];
     for (const file of readdirSync(this.#folder)) {
       const note = this.#read(file);
-      if (note !== null && note.boot === this.#boot && isSame(note)) {
-        if (!killGroup(note.pid)) killOne(note.pid);
+      if (note !== null && this.#end(note)) {
         ending.push(note);
         said.push(`ended ${note.what} (pid ${note.pid}), left by an earlier agent`);
       }
@@ -81,6 +98,19 @@ export class ProcessNotes {
     while (ending.some(isSame) && performance.now() < giveUpMs) await Bun.sleep(5);
     for (const note of ending.filter(isSame)) said.push(`pid ${note.pid} does not end`);
     return said;
+  }
+
+  #all(): readonly Note[] {
+    return readdirSync(this.#folder)
+      .map((file) => this.#read(file))
+      .filter((note) => note !== null);
+  }
+
+  /** Whether it lived. */
+  #end(note: Note): boolean {
+    if (note.boot !== this.#boot || !isSame(note)) return false;
+    if (!killGroup(note.pid)) killOne(note.pid);
+    return true;
   }
 
   #read(file: string): Note | null {

@@ -86,20 +86,36 @@ describe("a child", () => {
 
 describe("notes of processes", () => {
   test("end what lives and spare a pid that was given to somebody else", async () => {
-    const notes = new ProcessNotes(folder);
+    const notes = new ProcessNotes(folder, "me");
     const ours = Bun.spawn({ cmd: ["sleep", "60"], detached: true });
     const stranger = Bun.spawn({ cmd: ["sleep", "60"], detached: true });
     notes.add(ours.pid, "proxy");
-    const note = { pid: stranger.pid, startTicks: (startTicksOf(stranger.pid) ?? 0) - 1 };
+    const startTicks = (startTicksOf(stranger.pid) ?? 0) - 1;
+    const note = { pid: stranger.pid, startTicks, owner: "me" };
     writeFileSync(join(folder, String(stranger.pid)), JSON.stringify(note));
     writeFileSync(join(folder, "garbage"), "{");
-    const said = await new ProcessNotes(folder).endAll();
+    const said = await new ProcessNotes(folder, "me").endAll();
     expect(said).toEqual([`ended proxy (pid ${ours.pid}), left by an earlier agent`]);
     expect(startTicksOf(ours.pid)).toBeNull();
     expect(startTicksOf(stranger.pid)).not.toBeNull();
     stranger.kill("SIGKILL");
     await stranger.exited;
-    expect(await new ProcessNotes(folder).endAll()).toEqual([]);
+    expect(await new ProcessNotes(folder, "me").endAll()).toEqual([]);
+  });
+});
+
+describe("a guard whose agent died", () => {
+  test("ends what that agent had started, and nothing of the agent after it", async () => {
+    const spawn = () => Bun.spawn({ cmd: ["sleep", "60"], detached: true });
+    const [old, young] = [spawn(), spawn()];
+    new ProcessNotes(folder, "old agent").add(old.pid, "rank 0");
+    new ProcessNotes(folder, "young agent").add(young.pid, "rank 0");
+    new ProcessNotes(folder, "old agent").endOwn();
+    await old.exited;
+    expect(old.signalCode).toBe("SIGKILL");
+    expect(startTicksOf(young.pid)).not.toBeNull();
+    young.kill("SIGKILL");
+    await young.exited;
   });
 });
 
