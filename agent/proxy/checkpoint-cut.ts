@@ -40,11 +40,14 @@ interface Decision {
 interface RankState {
   readonly rank: number;
   calls: number;
-  /** In a call that waits: for a decision, for markers, or for the copy. */
-  isHeld: boolean;
+  /** In a call that waits to hear whether it is the cut. */
+  isUndecided: boolean;
   isFrozen: boolean;
-  decision: Decision | null;
-  /** Ranks whose marker is missing; null while no cut is under way. */
+  /** The cut to come. May be decided while this rank is still in the one before. */
+  next: Decision | null;
+  /** The cut this rank is in: waiting for markers, or for the copy. */
+  current: Decision | null;
+  /** Ranks whose marker of the current cut is missing; null once drained. */
   missing: Set<number> | null;
   /** Markers that came before this rank reached the call, by cut. */
   readonly early: Map<number, Set<number>>;
@@ -72,14 +75,14 @@ export class CheckpointCuts {
     this.#nextVersion = plan.nextVersion;
     this.#lastMs = nowMs;
     for (const rank of plan.localRanks) {
-      const decision =
-        plan.everyMs === null ? { cut: 1, call: 1, version: plan.nextVersion } : null;
+      const isEveryCall = plan.everyMs === null;
       this.#ranks.set(rank, {
         rank,
         calls: 0,
-        isHeld: false,
+        isUndecided: false,
         isFrozen: false,
-        decision,
+        next: isEveryCall ? { cut: 1, call: 1, version: plan.nextVersion } : null,
+        current: null,
         missing: null,
         early: new Map(),
       });
@@ -107,9 +110,9 @@ export class CheckpointCuts {
     const state = this.#ranks.get(rank);
     if (state === undefined) return [];
     state.calls++;
-    if (state.decision?.call === state.calls) return this.#begin(state, state.decision);
+    if (state.next?.call === state.calls) return this.#begin(state, state.next);
     if (!state.isFrozen) return [{ kind: "pass", rank, failure: null }];
-    state.isHeld = true;
+    state.isUndecided = true;
     return [];
   }
 
@@ -134,15 +137,14 @@ export class CheckpointCuts {
   /** The copy is safe (or failed): the call returns, and that is the caller's to do. */
   onCaptured(rank: number): void {
     const state = this.#ranks.get(rank);
-    if (state === undefined || state.decision === null) return;
-    const { cut, version } = state.decision;
-    state.isHeld = false;
+    if (state === undefined || state.current === null) return;
+    const { cut, version } = state.current;
+    state.current = null;
     state.missing = null;
     state.early.delete(cut);
-    const isEveryCall = this.#plan.everyMs === null;
-    state.decision = isEveryCall
-      ? { cut: cut + 1, call: state.calls + 1, version: version + 1 }
-      : null;
+    if (this.#plan.everyMs === null) {
+      state.next = { cut: cut + 1, call: state.calls + 1, version: version + 1 };
+    }
     if (rank === COORDINATOR) this.#isBusy = false;
   }
 
@@ -166,15 +168,16 @@ export class CheckpointCuts {
 
   #onDecision(state: RankState, decision: Decision): readonly CutEffect[] {
     state.isFrozen = false;
-    state.decision = decision;
-    if (!state.isHeld) return [];
-    state.isHeld = false;
+    state.next = decision;
+    if (!state.isUndecided) return [];
+    state.isUndecided = false;
     if (state.calls === decision.call) return this.#begin(state, decision);
     return [{ kind: "pass", rank: state.rank, failure: null }];
   }
 
   #begin(state: RankState, decision: Decision): readonly CutEffect[] {
-    state.isHeld = true;
+    state.next = null;
+    state.current = decision;
     const others = this.#others(state.rank);
     const early = state.early.get(decision.cut);
     state.missing = new Set(others.filter((rank) => !early?.has(rank)));
@@ -189,7 +192,7 @@ export class CheckpointCuts {
       this.#ended.add(note.source);
       return this.#drained(state);
     }
-    if (state.missing !== null && state.decision?.cut === note.id) {
+    if (state.missing !== null && state.current?.cut === note.id) {
       state.missing.delete(note.source);
       return this.#drained(state);
     }
@@ -200,11 +203,11 @@ export class CheckpointCuts {
 
   /** What follows once the last marker is there, or can never come. */
   #drained(state: RankState): readonly CutEffect[] {
-    const { missing, decision, rank } = state;
-    if (missing === null || decision === null) return [];
+    const { missing, current, rank } = state;
+    if (missing === null || current === null) return [];
     if (missing.size === 0) {
       state.missing = null;
-      return [{ kind: "drained", rank, cut: decision.cut, version: decision.version }];
+      return [{ kind: "drained", rank, cut: current.cut, version: current.version }];
     }
     const gone = [...missing].find((other) => this.#ended.has(other));
     if (gone === undefined) return [];

@@ -3,9 +3,10 @@
  * alone, before a byte moves; every proxy of the job decides for itself and the answers are compared
  * (`selection-agreement.ts`). `job what-if` and the simulator ask the same function.
  *
- * A version is a candidate when anybody has its commit mark: then every shard of it was durable, whoever has missed the mark
- * since. A shard counts when it is on the lineage; an unsealed one may be the parent that a sealed delta needs. A redundancy group is restorable in a version when enough of its
- * members' shards exist somewhere, parents of deltas included; the default is a group a rank, one copy of which is enough.
+ * A version is a candidate when anybody has its commit mark: then every shard of it was durable, whoever has missed the
+ * mark since. A shard counts when it is on the lineage; an unsealed one may be the parent that a sealed delta needs. A
+ * redundancy group is restorable in a version when enough of its members' shards exist somewhere, parents of deltas
+ * included; the default is a group a rank, one copy of which is enough.
  * Invariant: the answer and its digest depend on the set of facts, never on the order in which they are listed.
  */
 import { NO_PARENT, VERSIONS_MAX } from "../../core/abi.ts";
