@@ -29,6 +29,7 @@ import {
   CLAIMS_MAX,
   type Claim,
   type ClaimStanding,
+  type Endpoint,
   ID_BYTES_MAX,
   INSTANCE_BYTES_MAX,
   NO_CLAIMS,
@@ -242,6 +243,17 @@ class Reader {
 
 const TARGET = /^[A-Za-z0-9-]*$/;
 
+function readTarget(
+  reader: Reader,
+  kind: Packet["kind"],
+): { readonly target: string; readonly endpoint: Endpoint } {
+  const hasTarget = kind === "ping" || kind === "ping-req";
+  const target = hasTarget ? reader.text("target", TARGET, INSTANCE_BYTES_MAX) : "";
+  if (kind !== "ping-req") return { target, endpoint: { address: "", port: 0 } };
+  const address = reader.text("endpoint", ADDRESS, ADDRESS_BYTES_MAX);
+  return { target, endpoint: { address, port: reader.port("endpoint") } };
+}
+
 export function readPacket(bytes: Uint8Array): Result<Packet, PacketError> {
   if (bytes.length < PACKET_BYTES_MIN || bytes.length > PACKET_BYTES_MAX) {
     return err({ kind: "bad-length", gotBytes: bytes.length });
@@ -256,12 +268,7 @@ export function readPacket(bytes: Uint8Array): Result<Packet, PacketError> {
   const rebuttal = reader.u32("rebuttal");
   const from = reader.member();
   const head = { from, rebuttal, epoch, cluster };
-  const hasTarget = kind === "ping" || kind === "ping-req";
-  const target = hasTarget ? reader.text("target", TARGET, INSTANCE_BYTES_MAX) : "";
-  const endpoint = {
-    address: kind === "ping-req" ? reader.text("endpoint", ADDRESS, ADDRESS_BYTES_MAX) : "",
-    port: kind === "ping-req" ? reader.port("endpoint") : 0,
-  };
+  const { target, endpoint } = readTarget(reader, kind);
   const claims = reader.claims();
   if (reader.wrong === "" && !reader.isAtEnd()) reader.wrong = "end";
   if (reader.wrong === "" && kind === "gossip" && seq !== 0) reader.wrong = "seq";

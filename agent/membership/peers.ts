@@ -21,8 +21,8 @@ export interface Probe {
   phase: "direct" | "indirect";
   deadlineMs: number;
   helperCount: number;
-  /** Who said so; a set, since a packet may arrive twice. */
-  readonly nackers: Set<string>;
+  /** Who said nack; a set, since a packet may arrive twice. Null while nobody did: most probes never have one. */
+  nackers: Set<string> | null;
 }
 
 export class Peer {

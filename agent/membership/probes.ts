@@ -92,7 +92,7 @@ export class Probes {
       phase: "direct",
       deadlineMs,
       helperCount: 0,
-      nackers: new Set(),
+      nackers: null,
     };
     this.#active.push(peer);
     wire.ping(peer.member, peer, peer.member.instance, seq);
@@ -111,7 +111,7 @@ export class Probes {
       phase: "indirect",
       deadlineMs,
       helperCount: 0,
-      nackers: new Set(),
+      nackers: null,
     };
     this.#active.push(peer);
     wire.ping(peer.member, peer, peer.member.instance, seq);
@@ -190,7 +190,9 @@ export class Probes {
 
   onNack(seq: number, from: Peer): void {
     for (const peer of this.#active) {
-      if (peer.probe?.seq === seq) peer.probe.nackers.add(from.member.instance);
+      if (peer.probe?.seq !== seq) continue;
+      peer.probe.nackers ??= new Set();
+      peer.probe.nackers.add(from.member.instance);
     }
   }
 
@@ -256,7 +258,7 @@ export class Probes {
     else {
       this.#end(peer);
       // All who were asked said that they hear us: then it is the target. Each missing nack speaks against ourselves.
-      const missing = Math.max(0, probe.helperCount - probe.nackers.size);
+      const missing = Math.max(0, probe.helperCount - (probe.nackers?.size ?? 0));
       if (!probe.hint) this.#needs.awareness.raise(probe.helperCount > 0 ? missing : 1);
       this.#needs.listener.probeFailed(peer, now);
     }

@@ -10,6 +10,7 @@ import type { NodeId, Role, Standing, View } from "./membership.ts";
 import type { MembershipEffect, MembershipEvent, SavedMembership } from "./membership-events.ts";
 import { Membership } from "./membership-machine.ts";
 import type { Endpoint, Packet } from "./packet.ts";
+import { Timers } from "./test-timers.ts";
 import type { MembershipTiming } from "./timing.ts";
 import type { ViewMessage } from "./view-message.ts";
 
@@ -54,12 +55,6 @@ interface TestNode {
   hasLeft: boolean;
 }
 
-interface Timer {
-  readonly atMs: number;
-  readonly order: number;
-  readonly act: () => void;
-}
-
 /** So many steps in one instant are a machine that asks for ticks without end. */
 const STEPS_AT_ONCE_MAX = 20_000;
 
@@ -80,8 +75,7 @@ export class TestCluster {
   readonly #epochs: Map<number, string> = new Map();
   /** When the last message of each stream arrives. */
   readonly #streams: Map<string, number> = new Map();
-  readonly #heap: Timer[] = [];
-  #order = 0;
+  readonly #timers: Timers = new Timers();
   #atOnce = 0;
 
   constructor(options: TestClusterOptions) {
@@ -346,7 +340,7 @@ export class TestCluster {
 
   #advance(endMs: number): boolean {
     let due: TestNode | null = null;
-    let dueMs = this.#heap[0]?.atMs ?? Number.POSITIVE_INFINITY;
+    let dueMs = this.#timers.dueMs();
     for (const node of this.#nodes.values()) {
       if (node.tickMs < dueMs && node.stopped === null) {
         due = node;
@@ -360,41 +354,12 @@ export class TestCluster {
     }
     this.nowMs = Math.max(this.nowMs, dueMs);
     if (due !== null) this.#give(due, { kind: "tick" });
-    else this.#pop().act();
+    else this.#timers.runNext();
     return true;
   }
 
   #later(ms: number, act: () => void): void {
-    const timer = { atMs: this.nowMs + ms, order: this.#order++, act };
-    const heap = this.#heap;
-    let i = heap.push(timer) - 1;
-    while (i > 0) {
-      const up = (i - 1) >> 1;
-      if (!isBefore(timer, heap[up] as Timer)) break;
-      heap[i] = heap[up] as Timer;
-      i = up;
-    }
-    heap[i] = timer;
-  }
-
-  #pop(): Timer {
-    const heap = this.#heap;
-    const top = heap[0] as Timer;
-    const last = heap.pop() as Timer;
-    if (heap.length === 0) return top;
-    let i = 0;
-    for (;;) {
-      let child = 2 * i + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1] as Timer, heap[child] as Timer)) {
-        child++;
-      }
-      if (!isBefore(heap[child] as Timer, last)) break;
-      heap[i] = heap[child] as Timer;
-      i = child;
-    }
-    heap[i] = last;
-    return top;
+    this.#timers.at(this.nowMs + ms, act);
   }
 
   // The world.
@@ -543,8 +508,4 @@ export class TestCluster {
     node.highestEpoch = view.epoch;
     node.view = view;
   }
-}
-
-function isBefore(a: Timer, b: Timer): boolean {
-  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }

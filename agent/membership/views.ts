@@ -25,6 +25,7 @@ import { isHeard, Turn } from "./turn.ts";
 import { type Change, isWellFormed, wantedChange } from "./view-change.ts";
 import type { ViewMessage } from "./view-message.ts";
 import { type Body, Voter } from "./voter.ts";
+import { Wishes } from "./wishes.ts";
 
 export interface ViewsNeeds {
   readonly swim: Swim;
@@ -35,7 +36,6 @@ export interface ViewsNeeds {
   readonly saved: SavedMembership | null;
 }
 
-const WISHES_MAX = 16;
 const LEAVE_WITHIN_MS = 2000;
 
 export class Views {
@@ -50,7 +50,7 @@ export class Views {
   /** The newest view told to the world. */
   #installed: View | null = null;
   #cluster: string;
-  #wishes: string[] = [];
+  readonly #wishes: Wishes;
   /** The last message about an epoch after the next, for when the view between has come. */
   #ahead: { readonly from: Member; readonly message: ViewMessage } | null = null;
   #now = 0;
@@ -58,8 +58,6 @@ export class Views {
   #leaveMs: number = Number.POSITIVE_INFINITY;
   #hasLeft = false;
   #considerMs: number = Number.POSITIVE_INFINITY;
-  #wishMs: number = Number.POSITIVE_INFINITY;
-  #wishGapMs = 0;
   #askMs: number = NEVER;
   #mustConsider = true;
 
@@ -71,6 +69,7 @@ export class Views {
     this.#acceptor = new Acceptor(saved?.promised ?? NO_BALLOT, saved?.accepted ?? null);
     this.#quorum = new Quorum({ swim, outbox, timing });
     this.#turn = new Turn(swim, timing);
+    this.#wishes = new Wishes(timing);
     this.#voter = new Voter({
       swim,
       timing,
@@ -83,10 +82,10 @@ export class Views {
   }
 
   #makeProposer(): Proposer {
-    const { needs, swim, timing, outbox } = { needs: this.#needs, ...this.#needs };
+    const { swim, timing, outbox, journal, prng } = this.#needs;
     return new Proposer({
       timing,
-      prng: needs.prng,
+      prng,
       self: () => swim.wire.self,
       now: () => this.#now,
       send: (to, message) => this.#send(to, message, this.#nextEpoch()),
@@ -94,13 +93,13 @@ export class Views {
       prepareOwn: (ballot, then) => {
         if (!this.#acceptor.prepare(ballot)) return false;
         const accepted = this.#acceptor.accepted();
-        needs.journal.write(() => then(accepted));
+        journal.write(() => then(accepted));
         return true;
       },
       acceptOwn: (ballot, view, then) => {
         assert(view.epoch === this.#nextEpoch(), "only the next epoch is voted on");
         if (!this.#acceptor.accept(ballot, view)) return false;
-        needs.journal.write(then);
+        journal.write(then);
         return true;
       },
       ownPromised: () => this.#acceptor.promised(),
@@ -146,7 +145,7 @@ export class Views {
   dueMs(): number {
     return Math.min(
       this.#considerMs,
-      this.#wishMs,
+      this.#wishes.dueMs(),
       this.#foundMs,
       this.#leaveMs,
       this.#proposer.dueMs(),
@@ -222,8 +221,7 @@ export class Views {
     this.#foundMs = Number.POSITIVE_INFINITY;
     this.#acceptor.reset();
     this.#proposer.reset();
-    this.#wishes = [];
-    this.#wishMs = Number.POSITIVE_INFINITY;
+    this.#wishes.clear();
     this.#voter.closePoll();
     this.#turn.reset();
     this.#mustConsider = true;
@@ -295,19 +293,16 @@ export class Views {
   #onRequest(from: Member, message: ViewMessage): void {
     const epoch = this.#decided?.epoch ?? 0;
     if (message.kind === "ask-view" || message.kind === "wish") {
+      // These are about a view that is, all others about deciding the next.
       if (message.epoch < epoch) this.#tell(from);
       else if (message.epoch > epoch) this.heardEpoch(message.epoch, from);
-      else if (message.kind === "wish" && this.#isVoter()) this.#addWish(message.reason);
-      return;
-    }
-    // All others are about deciding `message.epoch`.
-    if (message.epoch <= epoch) {
-      const isQuestion =
-        message.kind === "poll" || message.kind === "prepare" || message.kind === "accept";
-      if (isQuestion) this.#tell(from);
-      return;
-    }
-    if (message.epoch > epoch + 1) {
+      else if (message.kind === "wish" && this.#isVoter()) {
+        this.#wishes.add(message.reason);
+        this.#mustConsider = true;
+      }
+    } else if (message.epoch <= epoch) {
+      if (isQuestion(message)) this.#tell(from);
+    } else if (message.epoch > epoch + 1) {
       this.#ahead = { from, message };
       this.heardEpoch(message.epoch - 1, from);
     } else if (this.#isVoter()) this.#onVote(from, message);
@@ -356,27 +351,18 @@ export class Views {
   wish(reason: string, now: number): void {
     this.#now = now;
     if (this.#decided === null) return;
-    this.#addWish(`${this.#needs.swim.wire.self.id} asks for an epoch: ${reason}`.slice(0, 200));
-    this.#wishGapMs = this.#needs.timing.resendMs;
-    this.#wishMs = now;
-  }
-
-  #addWish(reason: string): void {
+    const own = this.#needs.swim.wire.self.id;
+    this.#wishes.addOwn(`${own} asks for an epoch: ${reason}`, now);
     this.#mustConsider = true;
-    if (this.#wishes.includes(reason) || this.#wishes.length >= WISHES_MAX) return;
-    this.#wishes.push(reason);
   }
 
-  #sendWishes(): void {
+  #sendWishes(view: View): void {
     const { swim, timing } = this.#needs;
-    this.#wishGapMs = Math.min(this.#wishGapMs * 2, this.#needs.timing.resendMs * 8);
-    this.#wishMs = this.#now + this.#wishGapMs;
-    const first = (this.#decided as View).members.find((member) =>
-      isHeard(swim, timing, member, this.#now),
-    );
+    const first = view.members.find((member) => isHeard(swim, timing, member, this.#now));
     if (first === undefined || first.instance === swim.wire.self.instance) return;
-    const epoch = (this.#decided as View).epoch;
-    for (const reason of this.#wishes) this.#send(first, { kind: "wish", reason }, epoch);
+    for (const reason of this.#wishes.reasons()) {
+      this.#send(first, { kind: "wish", reason }, view.epoch);
+    }
   }
 
   #consider(): void {
@@ -386,7 +372,7 @@ export class Views {
     const { swim, timing } = this.#needs;
     if (view === null || this.#proposer.isBusy() || swim.wire.leaving || !this.#isVoter()) return;
     const turnAway = (peer: Peer, reason: string): void => this.#turnAway(peer, reason);
-    const needs = { view, swim, timing, wishes: this.#wishes, turnAway };
+    const needs = { view, swim, timing, wishes: this.#wishes.reasons(), turnAway };
     const { change, laterMs } = wantedChange(needs, this.#now);
     this.#considerMs = laterMs;
     if (change === null) {
@@ -462,7 +448,7 @@ export class Views {
       this.#proposer.tick(now);
       this.#mustConsider = true;
     }
-    if (now >= this.#wishMs) this.#sendWishes();
+    if (this.#decided !== null && this.#wishes.isTime(now)) this.#sendWishes(this.#decided);
     this.#voter.tick(now);
     if (isRound) this.#look();
     const { standings } = this.#needs.swim;
@@ -471,4 +457,8 @@ export class Views {
       this.#consider();
     }
   }
+}
+
+function isQuestion(message: ViewMessage): boolean {
+  return message.kind === "poll" || message.kind === "prepare" || message.kind === "accept";
 }
