@@ -76,7 +76,7 @@ describe("an agent", () => {
   test("under another id than its data folder's says whose it is", async () => {
     const stopped = cluster.start(7);
     await cluster.settle([running, stopped]);
-    await stopped.kill();
+    await stopped.kill("SIGTERM");
     const line = oneLine(await holdfast(place(8, "n7")), 78);
     expect(line).toContain("belongs to node n7, not n8");
   }, 20_000);
@@ -90,6 +90,32 @@ describe("an agent", () => {
     const missing = await holdfast(["agent", "--config", "/no/such.toml"]);
     expect(oneLine(missing, 78)).toContain("there is no such file");
   });
+});
+
+describe("an agent from a file", () => {
+  test("starts, and a flag wins over the file", async () => {
+    const path = join(cluster.folder, "good.toml");
+    const settings = {
+      id: "n20",
+      address: cluster.addressOf(19),
+      port: cluster.port,
+      data: join(cluster.folder, "n20"),
+      join: [running.at],
+    };
+    const toml = Object.entries(settings).map(
+      ([key, value]) => `${key} = ${JSON.stringify(value)}`,
+    );
+    writeFileSync(path, `# a comment\n${toml.join("\n")}\nwitness = true\n`);
+    const child = cluster.startWith(20, ["--config", path, "--address", cluster.addressOf(20)]);
+    await cluster.settle([running, child]);
+    expect(await child.node()).toMatchObject({
+      id: "n20",
+      address: cluster.addressOf(20),
+      role: "witness",
+    });
+    await child.kill("SIGTERM");
+    expect(child.child.exitCode).toBe(0);
+  }, 20_000);
 });
 
 describe("a command line", () => {

@@ -3,7 +3,7 @@
  *
  * Every wait is for a condition with a limit, and every process is ended by its pid when the cluster is closed.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ClusterStatus, NodeStatus } from "../../agent/job/io/status.ts";
@@ -99,7 +99,15 @@ export class TestCluster {
   readonly folder: string = mkdtempSync(join(tmpdir(), "holdfast-e2e-"));
   readonly network: string = loopback();
   readonly port: number = 7400;
+  /** Where programs and proxies share memory, a folder a node. */
+  readonly sharedMemory: string = mkdtempSync("/dev/shm/hf-e2e-");
   readonly #agents: TestAgent[] = [];
+  readonly #env: Readonly<Record<string, string>>;
+
+  /** `env`: for every agent and all that it starts. */
+  constructor(env: Readonly<Record<string, string>> = {}) {
+    this.#env = env;
+  }
 
   addressOf(index: number): string {
     return `${this.network}.${index}`;
@@ -113,17 +121,26 @@ export class TestCluster {
   start(index: number, extra: readonly string[] = []): TestAgent {
     const id = `n${index}`;
     const data = join(this.folder, id);
-    const shm = join("/dev/shm", `hf-e2e-${process.pid}`, id);
+    const shm = join(this.sharedMemory, id);
     mkdirSync(shm, { recursive: true });
+    const joining = index === 1 ? ["--found"] : ["--join", this.at(1)];
+    return this.startWith(index, [
+      ...["--id", id, "--address", this.addressOf(index), "--port", String(this.port)],
+      ...["--data", data, "--shm", shm, ...joining, ...extra],
+    ]);
+  }
+
+  /** As `start`, but with exactly these flags. */
+  startWith(index: number, flags: readonly string[]): TestAgent {
+    const id = `n${index}`;
     const logPath = join(this.folder, `${id}.log`);
-    const join_ = index === 1 ? ["--found"] : ["--join", this.at(1)];
     const child = Bun.spawn({
-      cmd: [
-        ...[process.execPath, MAIN, "agent", "--id", id, "--address", this.addressOf(index)],
-        ...["--port", String(this.port), "--data", data, "--shm", shm, ...join_, ...extra],
-      ],
-      stdio: ["ignore", Bun.file(logPath), Bun.file(logPath)],
+      cmd: [process.execPath, MAIN, "agent", ...flags],
+      env: { ...process.env, ...this.#env },
+      stdio: ["ignore", log, log],
     });
+    closeSync(log);
+    const data = join(this.folder, id);
     const agent = new TestAgent({ id, at: this.at(index), data, child }, logPath);
     this.#agents.push(agent);
     return agent;
@@ -153,6 +170,6 @@ export class TestCluster {
     for (const { child } of this.#agents) if (child.exitCode === null) child.kill("SIGKILL");
     await Promise.all(this.#agents.map(({ child }) => child.exited));
     rmSync(this.folder, { recursive: true, force: true });
-    rmSync(join("/dev/shm", `hf-e2e-${process.pid}`), { recursive: true, force: true });
+    rmSync(this.sharedMemory, { recursive: true, force: true });
   }
 }

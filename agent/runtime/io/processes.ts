@@ -2,8 +2,8 @@
  * Child processes, each the leader of a process group of its own.
  *
  * Killing means the whole group: a program that was started through a shell does not outlive its shell. What a child prints
- * is read line by line; a child that prints faster than `READ_BYTES_AT_ONCE` a millisecond is slowed down by its full
- * pipe, since the agent that reads must keep answering probes.
+ * is read line by line; a child that prints faster than `READ_BYTES_AT_ONCE` every `READ_PAUSE_MS` (16 MB/s) is slowed down
+ * by its full pipe, since the agent that reads must keep answering probes.
  *
  * A child that could not be started ends with code 127 and a line that names what is missing.
  */
@@ -18,7 +18,8 @@ export interface OutputHandler extends ChildHandler {
 /** After a child ended by itself, what it printed is still read for this long (a grandchild may hold the pipe). */
 const OUTPUT_LINGER_MS = 250;
 
-const READ_BYTES_AT_ONCE = 256 * 1024;
+const READ_BYTES_AT_ONCE = 64 * 1024;
+const READ_PAUSE_MS = 4;
 
 const CODE_NOT_STARTED = 127;
 
@@ -55,7 +56,7 @@ async function readLines(
       bytes += chunk.byteLength;
       if (bytes < READ_BYTES_AT_ONCE) continue;
       bytes = 0;
-      await Bun.sleep(1);
+      await Bun.sleep(READ_PAUSE_MS);
     }
   } catch {
     // A pipe that breaks ends the output as closing it does.
