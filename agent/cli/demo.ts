@@ -10,7 +10,7 @@ import { Command, InvalidArgumentError } from "commander";
 import digitsFile from "../../dist/digits.bin" with { type: "file" };
 import trainingFile from "../../dist/training.bin" with { type: "file" };
 import { CliError, EXIT_USAGE } from "./cli-error.ts";
-import { Agents } from "./demo/io/agents.ts";
+import { Agents, choosePlace } from "./demo/io/agents.ts";
 import { Conductor, DemoError, type Emit, planKills } from "./demo/io/conductor.ts";
 import { chooseOutput, type DemoOutput } from "./demo/io/outputs.ts";
 import { JANITOR_COMMAND, layOut, openWorkshop, runJanitor } from "./demo/io/workshop.ts";
@@ -32,7 +32,6 @@ const BATCH = 256;
 const STEPS = 400;
 const STEPS_MIN = 20;
 const FAULTS_MAX = 8;
-const PORT = 7400;
 /** The same weights for every seed: the seed says who dies when, and the loss curve is always the one of the picture. */
 const TRAINING_SEED = 1;
 
@@ -76,11 +75,7 @@ async function perform(
     const program = join(folder, "train.js");
     const data = join(folder, "digits.bin");
     await Promise.all([layOut(trainingFile, program), layOut(digitsFile, data)]);
-    agents = Agents.start(nodes, {
-      ...workshop,
-      network: [1 + ((process.pid >> 8) % 254), 1 + ((process.pid & 0xff) % 254)],
-      port: PORT,
-    });
+    agents = Agents.start(nodes, { ...workshop, ...choosePlace() });
     const numbers = { steps, batch: BATCH, seed: TRAINING_SEED };
     const flags = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]);
     const conductor = new Conductor(

@@ -31,8 +31,28 @@ export interface ClusterPlace {
   readonly mark: readonly [string, string];
 }
 
+/** The agent's default, and some above it. */
+const PORT_FIRST = 7400;
+const PORTS_TRIED = 32;
+
 /** How long an agent may take to end its programs and go when it is asked to. */
 const LEAVE_WITHIN_MS = 2_000;
+
+/** Addresses and port of a demo: nobody else's at this moment, not even somebody's who listens on all addresses. */
+export function choosePlace(): Pick<ClusterPlace, "network" | "port"> {
+  const network = [1 + ((process.pid >> 8) % 254), 1 + ((process.pid & 0xff) % 254)] as const;
+  const hostname = `127.${network[0]}.${network[1]}.1`;
+  for (let port = PORT_FIRST; port < PORT_FIRST + PORTS_TRIED; port++) {
+    try {
+      void Bun.listen({ hostname, port, socket: { data: () => undefined } }).stop(true);
+      return { network, port };
+    } catch {
+      // Taken; the next one.
+    }
+  }
+  // The agents will say what is wrong with this one.
+  return { network, port: PORT_FIRST };
+}
 
 export class Agents {
   readonly seats: readonly AgentSeat[];
@@ -81,6 +101,13 @@ export class Agents {
 
   alive(): readonly AgentSeat[] {
     return this.seats.filter((seat) => this.isAlive(seat.id));
+  }
+
+  /** `SIGKILL`, or `exit code 70`. */
+  endOf(id: string): string {
+    const child = this.#children.get(id);
+    const signal = child?.signalCode ?? null;
+    return signal === null ? `exit code ${child?.exitCode ?? "unknown"}` : String(signal);
   }
 
   /** The last line an agent printed: why it did not start. */

@@ -140,12 +140,13 @@ export class Conductor {
     }
   }
 
-  /** An agent that ended without us: killed by hand, or by a defect of its own. */
+  /** An agent that ended, and we did not do it: it was killed by hand, or by a defect of its own. */
   #mournAgents(): void {
     for (const { id } of this.#agents.seats) {
       if (this.#agents.isAlive(id) || this.#killed.has(id) || this.#mourned.has(id)) continue;
       this.#mourned.add(id);
-      const text = `agent ${id} ended by itself; its last line: ${this.#agents.lastWords(id)}`;
+      const how = this.#agents.endOf(id);
+      const text = `agent ${id} ended (${how}); its last line: ${this.#agents.lastWords(id)}`;
       this.#emit({ kind: "note", text });
     }
   }

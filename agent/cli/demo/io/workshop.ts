@@ -49,7 +49,20 @@ export async function runJanitor(mark: string, folders: readonly string[]): Prom
     // The demo never writes; only the end of the stream matters.
   }
   await killMarked([MARK_NAME, mark]);
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  removeAll(folders);
+}
+
+/** Each for itself: one that cannot be removed must not keep the others. A process just killed may still hold a last write. */
+function removeAll(folders: readonly string[]): void {
+  const failures: unknown[] = [];
+  for (const folder of folders) {
+    try {
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 export function openWorkshop(isKept: boolean): Workshop {
@@ -72,10 +85,11 @@ export function openWorkshop(isKept: boolean): Workshop {
     mark,
     close: async () => {
       await killMarked(mark);
-      for (const path of doomed) rmSync(path, { recursive: true, force: true });
+      // It does the same once more, and finds nothing to do.
       janitor.ref();
       void janitor.stdin.end();
       await janitor.exited;
+      removeAll(doomed);
     },
   };
 }
