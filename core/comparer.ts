@@ -16,6 +16,7 @@ export interface Comparer {
   changedRanges(before: Uint8Array, after: Uint8Array): readonly ChangedRange[];
   changedWindowRanges(byteCount: number): Uint32Array;
   encodeBegin(): void;
+  encodeGap(): number;
   encodeWindow(byteCount: number): Uint8Array;
 }
 
@@ -74,6 +75,7 @@ export function comparer(kernels: Kernels, memory: CoreMemory): Comparer {
       return ranges;
     },
     encodeBegin: () => kernels.encodeBegin(),
+    encodeGap: () => kernels.encodeGap(),
     encodeWindow: (byteCount) => {
       assert(byteCount <= WINDOW_BYTES, "within the window");
       return memory.output.subarray(0, kernels.encodeWindow(byteCount));

@@ -87,6 +87,8 @@ export interface Core {
   changedWindowRanges(byteCount: number): Uint32Array;
   /** Starts the records of `docs/delta-format.md`; one encoding at a time. */
   encodeBegin(): void;
+  /** Equal bytes since the last record. */
+  encodeGap(): number;
   /** View: the records of the first `byteCount` bytes of the two windows, the next in order. Often empty. */
   encodeWindow(byteCount: number): Uint8Array;
 

@@ -14,6 +14,7 @@ export interface Kernels {
   readonly streamEnd: (byteCount: number, totalBytes: number) => void;
   readonly changedBlockRuns: (byteCount: number) => number;
   readonly encodeBegin: () => void;
+  readonly encodeGap: () => number;
   readonly encodeWindow: (byteCount: number) => number;
   readonly commonBegin: () => void;
   readonly commonBatch: (
@@ -40,6 +41,7 @@ export const KERNEL_NAMES: readonly (keyof Kernels)[] = [
   "digestInputPages",
   "digestStreamPages",
   "encodeBegin",
+  "encodeGap",
   "encodeWindow",
   "memory",
   "rank",

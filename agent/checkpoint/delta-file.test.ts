@@ -11,6 +11,7 @@ import {
   decodeDeltaHeader,
   describeHeaderError,
   encodeDeltaHeader,
+  RecordJoiner,
 } from "./delta-file.ts";
 
 const core = createCore();
@@ -153,5 +154,30 @@ describe("the reader of a delta", () => {
         },
       ),
     );
+  });
+});
+
+describe("records of strips", () => {
+  const join = (
+    ...strips: readonly (readonly [records: readonly number[], gapBytes: number])[]
+  ) => {
+    const joiner = new RecordJoiner();
+    return strips.flatMap(([records, gapBytes]) =>
+      joiner.join(Uint8Array.from(records), gapBytes).flatMap((piece) => [...piece]),
+    );
+  };
+
+  test("are joined by the gaps between them", () => {
+    expect(join([[3, 1, 9], 10], [[2, 1, 8, 4, 1, 7], 0], [[0, 1, 6], 5])).toEqual([
+      3, 1, 9, 12, 1, 8, 4, 1, 7, 0, 1, 6,
+    ]);
+  });
+
+  test("carry a gap over strips without a record, and drop the last", () => {
+    expect(join([[], 100], [[], 100], [[100, 1, 9], 50], [[], 100])).toEqual([0xac, 0x02, 1, 9]);
+    expect(join([[], 2 ** 40], [[0x80, 0x01, 1, 9], 0])).toEqual([
+      0x80, 0x81, 0x80, 0x80, 0x80, 0x20, 1, 9,
+    ]);
+    expect(join([[], 5])).toEqual([]);
   });
 });

@@ -117,6 +117,39 @@ export function decodeDeltaHeader(
   return areSizesExact ? ok(header) : err({ kind: "damaged-header" });
 }
 
+/** Equal bytes, then the records of the strips of a file, encoded each for itself, as one body. */
+export class RecordJoiner {
+  #gap = 0;
+
+  /**
+   * The next strip's records and the equal bytes behind them. Gives the pieces to append: only the first gap changes, by what
+   * is equal at the end of the strips before.
+   */
+  join(records: Uint8Array, gapBytes: number): readonly Uint8Array[] {
+    if (records.byteLength === 0) {
+      this.#gap += gapBytes;
+      return [];
+    }
+    let first = 0;
+    let at = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = records[at++] ?? 0;
+      first += (byte & 0x7f) * scale;
+      if (byte < 0x80) break;
+    }
+    const pieces = [varint(this.#gap + first), records.subarray(at)];
+    this.#gap = gapBytes;
+    return pieces;
+  }
+}
+
+function varint(value: number): Uint8Array {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
+  return Uint8Array.from([...bytes, rest]);
+}
+
 /** Eight bytes hold 56 bits: more than a file's length ever needs. */
 const VARINT_BYTES_MAX = 8;
 

@@ -22,23 +22,23 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-function run(...args: readonly string[]): string {
+async function run(...args: readonly string[]): Promise<string> {
   let printed = "";
   const spy = spyOn(process.stdout, "write").mockImplementation((text) => {
     printed += String(text);
     return true;
   });
   try {
-    deltaCommand().exitOverride().parse(args, { from: "user" });
+    await deltaCommand().exitOverride().parseAsync(args, { from: "user" });
   } finally {
     spy.mockRestore();
   }
   return printed;
 }
 
-function failure(...args: readonly string[]): CliError {
+async function failure(...args: readonly string[]): Promise<CliError> {
   try {
-    run(...args);
+    await run(...args);
   } catch (error) {
     if (error instanceof CliError) return error;
     throw error;
@@ -47,24 +47,24 @@ function failure(...args: readonly string[]): CliError {
 }
 
 describe("holdfast delta", () => {
-  test("makes and applies, with a line for people", () => {
-    expect(run("make", at("base"), at("new"), at("patch"))).toBe(
+  test("makes and applies, with a line for people", async () => {
+    expect(await run("make", at("base"), at("new"), at("patch"))).toBe(
       `${at("patch")}: 102 bytes for 13000 (0.8 %)\n`,
     );
-    expect(run("apply", at("base"), at("patch"), at("out"))).toBe(
+    expect(await run("apply", at("base"), at("patch"), at("out"))).toBe(
       `${at("out")}: 13000 bytes, digest verified\n`,
     );
     expect(readFileSync(at("out"))).toEqual(readFileSync(at("new")));
   });
 
-  test("prints one JSON object with --json", () => {
-    expect(JSON.parse(run("make", "--json", at("base"), at("new"), at("patch")))).toEqual({
+  test("prints one JSON object with --json", async () => {
+    expect(JSON.parse(await run("make", "--json", at("base"), at("new"), at("patch")))).toEqual({
       patch: at("patch"),
       baseBytes: 13000,
       targetBytes: 13000,
       deltaBytes: 102,
     });
-    expect(JSON.parse(run("apply", at("base"), at("patch"), at("out"), "--json"))).toEqual({
+    expect(JSON.parse(await run("apply", at("base"), at("patch"), at("out"), "--json"))).toEqual({
       output: at("out"),
       baseBytes: 13000,
       targetBytes: 13000,
@@ -72,19 +72,19 @@ describe("holdfast delta", () => {
     });
   });
 
-  test("refuses the wrong base, a torn patch and a missing file, each with its code and a remedy", () => {
-    run("make", at("base"), at("new"), at("patch"));
-    const wrong = failure("apply", at("new"), at("patch"), at("out"));
+  test("refuses the wrong base, a torn patch and a missing file, each with its code and a remedy", async () => {
+    await run("make", at("base"), at("new"), at("patch"));
+    const wrong = await failure("apply", at("new"), at("patch"), at("out"));
     expect(wrong.message).toBe(`${at("new")} is not the file that ${at("patch")} begins with`);
     expect([wrong.exitCode, wrong.remedy]).toEqual([
       65,
       "use the very file that was BASE when the delta was made",
     ]);
     writeFileSync(at("torn"), readFileSync(at("patch")).subarray(0, 100));
-    const torn = failure("apply", at("base"), at("torn"), at("out"));
+    const torn = await failure("apply", at("base"), at("torn"), at("out"));
     expect(torn.message).toBe(`${at("torn")} is torn: its last 2 bytes are missing`);
     expect(torn.exitCode).toBe(65);
-    const missing = failure("make", at("nobody"), at("new"), at("patch"));
+    const missing = await failure("make", at("nobody"), at("new"), at("patch"));
     expect(missing.message).toBe(`${at("nobody")} does not exist`);
     expect(missing.exitCode).toBe(66);
   });

@@ -3,13 +3,13 @@
  */
 import { Command } from "commander";
 import { createCore } from "../../core/core.ts";
+import { applyDeltaFile } from "../checkpoint/io/delta-apply.ts";
 import {
-  applyDeltaFile,
   DeltaFileError,
   type DeltaFileErrorKind,
   type DeltaSummary,
-  makeDeltaFile,
 } from "../checkpoint/io/delta-file.ts";
+import { makeDeltaFile } from "../checkpoint/io/delta-make.ts";
 import { CliError } from "./cli-error.ts";
 
 interface DeltaOptions {
@@ -27,9 +27,9 @@ const ENDS: Readonly<Record<DeltaFileErrorKind, { exitCode: number; remedy?: str
   io: { exitCode: 74 },
 };
 
-function run(job: () => DeltaSummary): DeltaSummary {
+async function run(job: () => DeltaSummary | Promise<DeltaSummary>): Promise<DeltaSummary> {
   try {
-    return job();
+    return await job();
   } catch (error) {
     if (!(error instanceof DeltaFileError)) throw error;
     const { exitCode, remedy } = ENDS[error.kind];
@@ -45,8 +45,13 @@ function percent(part: number, whole: number): string {
   return whole === 0 ? "" : ` (${((part / whole) * 100).toFixed(1)} %)`;
 }
 
-function make(basePath: string, newPath: string, patchPath: string, options: DeltaOptions): void {
-  const made = run(() => makeDeltaFile(createCore(), basePath, newPath, patchPath));
+async function make(
+  basePath: string,
+  newPath: string,
+  patchPath: string,
+  options: DeltaOptions,
+): Promise<void> {
+  const made = await run(() => makeDeltaFile(createCore(), basePath, newPath, patchPath));
   const share = percent(made.deltaBytes, made.targetBytes);
   print(options, `${patchPath}: ${made.deltaBytes} bytes for ${made.targetBytes}${share}`, {
     patch: patchPath,
@@ -54,8 +59,13 @@ function make(basePath: string, newPath: string, patchPath: string, options: Del
   });
 }
 
-function apply(basePath: string, patchPath: string, outPath: string, options: DeltaOptions): void {
-  const made = run(() => applyDeltaFile(createCore(), basePath, patchPath, outPath));
+async function apply(
+  basePath: string,
+  patchPath: string,
+  outPath: string,
+  options: DeltaOptions,
+): Promise<void> {
+  const made = await run(() => applyDeltaFile(createCore(), basePath, patchPath, outPath));
   print(options, `${outPath}: ${made.targetBytes} bytes, digest verified`, {
     output: outPath,
     ...made,

@@ -102,6 +102,11 @@ function putRecord(end: u32, start: u32, byteCount: u32): void {
   gapBytes = 0;
 }
 
+/** Equal bytes since the last record. */
+export function encodeGap(): f64 {
+  return gapBytes as f64;
+}
+
 export function encodeBegin(): void {
   gapBytes = 0;
 }

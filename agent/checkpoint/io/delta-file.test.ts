@@ -11,7 +11,11 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { WINDOW_BYTES } from "../../../core/abi.ts";
 import { createCore } from "../../../core/core.ts";
-import { applyDeltaFile, DeltaFileError, makeDeltaFile } from "./delta-file.ts";
+import { DELTA_HEADER_BYTES, RecordJoiner } from "../delta-file.ts";
+import { applyDeltaFile } from "./delta-apply.ts";
+import { closeSource, DeltaFileError, openSource } from "./delta-file.ts";
+import { makeDeltaFile } from "./delta-make.ts";
+import { encodeStrip, STRIP_BYTES } from "./delta-strip.ts";
 
 const core = createCore();
 let folder = "";
@@ -36,18 +40,18 @@ function write(base: Uint8Array, target: Uint8Array): void {
   writeFileSync(at("new"), target);
 }
 
-function roundTrip(base: Uint8Array, target: Uint8Array): number {
+async function roundTrip(base: Uint8Array, target: Uint8Array): Promise<number> {
   write(base, target);
-  const made = makeDeltaFile(core, at("base"), at("new"), at("delta"));
+  const made = await makeDeltaFile(core, at("base"), at("new"), at("delta"));
   applyDeltaFile(core, at("base"), at("delta"), at("out"));
   expect(Buffer.compare(readFileSync(at("out")), target)).toBe(0);
   expect(readFileSync(at("delta")).byteLength).toBe(made.deltaBytes);
   return made.deltaBytes;
 }
 
-function failure(call: () => unknown): DeltaFileError {
+async function failure(call: () => unknown): Promise<DeltaFileError> {
   try {
-    call();
+    await call();
   } catch (error) {
     if (error instanceof DeltaFileError) return error;
     throw error;
@@ -66,60 +70,86 @@ describe("a delta file", () => {
     3 * WINDOW_BYTES + 5,
   ];
 
-  test("leads from any length to any other", () => {
+  test("leads from any length to any other", async () => {
     for (const baseBytes of lengths) {
       for (const targetBytes of lengths) {
         const target = noise(targetBytes, 1);
-        const deltaBytes = roundTrip(noise(baseBytes, 1), target);
+        const deltaBytes = await roundTrip(noise(baseBytes, 1), target);
         // What both have is the same, so only what is new costs.
         expect(deltaBytes).toBeLessThan(Math.max(0, targetBytes - baseBytes) + 130);
         if (targetBytes > 0) target[targetBytes >> 1] = 77;
-        roundTrip(noise(baseBytes, 1), target);
+        await roundTrip(noise(baseBytes, 1), target);
       }
     }
   });
 
-  test("costs a few bytes a change", () => {
+  test("costs a few bytes a change", async () => {
     const base = noise(3 * WINDOW_BYTES, 1);
     const target = base.slice();
     for (let page = 0; page < 192; page += 20) target.fill(1, page * 4096 + 70, page * 4096 + 134);
-    expect(roundTrip(base, target)).toBeLessThan(96 + 10 * (64 + 5));
+    expect(await roundTrip(base, target)).toBeLessThan(96 + 10 * (64 + 5));
   });
 
-  test("takes any edits", () => {
+  test("takes any edits", async () => {
     const edits = fc.array(fc.tuple(fc.nat(700_000), fc.uint8Array({ maxLength: 300 })), {
       maxLength: 20,
     });
-    fc.assert(
-      fc.property(edits, fc.nat(700_000), fc.nat(700_000), (list, baseBytes, targetBytes) => {
-        const target = noise(targetBytes, 1);
-        for (const [offset, bytes] of list) {
-          if (offset < targetBytes) target.set(bytes.subarray(0, targetBytes - offset), offset);
-        }
-        roundTrip(noise(baseBytes, 1), target);
-      }),
+    await fc.assert(
+      fc.asyncProperty(
+        edits,
+        fc.nat(700_000),
+        fc.nat(700_000),
+        async (list, baseBytes, targetBytes) => {
+          const target = noise(targetBytes, 1);
+          for (const [offset, bytes] of list) {
+            if (offset < targetBytes) target.set(bytes.subarray(0, targetBytes - offset), offset);
+          }
+          await roundTrip(noise(baseBytes, 1), target);
+        },
+      ),
       { numRuns: 15 },
     );
   });
 
-  test("may be applied onto its own base", () => {
+  test("is the same file whether one thread makes it or two, strip after strip", async () => {
+    // Long enough for the helper to start and take its share.
+    const base = noise(12 * STRIP_BYTES + 4321, 1);
+    const target = base.slice();
+    for (const strip of [0, 1, 2, 7, 8, 11])
+      target.fill(5, strip * STRIP_BYTES, strip * STRIP_BYTES + 9);
+    target.fill(6, 5 * STRIP_BYTES - 3, 5 * STRIP_BYTES + 3);
+    await roundTrip(base, target);
+    const made = readFileSync(at("delta"));
+    const joiner = new RecordJoiner();
+    const files = { base: openSource(at("base")), target: openSource(at("new")) };
+    const pieces: Uint8Array[] = [];
+    for (let index = 0; index <= 12; index++) {
+      const strip = encodeStrip(core, files.base, files.target, index);
+      pieces.push(...joiner.join(strip.records, strip.gapBytes));
+    }
+    closeSource(files.base);
+    closeSource(files.target);
+    expect(Buffer.concat(pieces)).toEqual(made.subarray(DELTA_HEADER_BYTES));
+  });
+
+  test("may be applied onto its own base", async () => {
     write(noise(5000, 1), noise(6000, 2));
-    makeDeltaFile(core, at("base"), at("new"), at("delta"));
+    await makeDeltaFile(core, at("base"), at("new"), at("delta"));
     applyDeltaFile(core, at("base"), at("delta"), at("base"));
     expect(readFileSync(at("base"))).toEqual(readFileSync(at("new")));
   });
 });
 
 describe("a refused delta", () => {
-  const attempt = (): DeltaFileError =>
+  const attempt = (): Promise<DeltaFileError> =>
     failure(() => applyDeltaFile(core, at("base"), at("delta"), at("out")));
 
-  function prepare(): Uint8Array {
+  async function prepare(): Promise<Uint8Array> {
     const target = noise(9000, 1);
     target.fill(3, 100, 130);
     target.fill(4, 8000, 8010);
     write(noise(9000, 1), target);
-    makeDeltaFile(core, at("base"), at("new"), at("delta"));
+    await makeDeltaFile(core, at("base"), at("new"), at("delta"));
     writeFileSync(at("out"), "what was here before");
     return new Uint8Array(readFileSync(at("delta")));
   }
@@ -129,61 +159,63 @@ describe("a refused delta", () => {
     expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
   }
 
-  test("names the base when it is another file, of the same length or not", () => {
-    prepare();
+  test("names the base when it is another file, of the same length or not", async () => {
+    await prepare();
     const other = noise(9000, 1);
     other[8999] = 1 ^ (other[8999] ?? 0);
     for (const base of [other, other.subarray(0, 8999), new Uint8Array(0)]) {
       writeFileSync(at("base"), base);
-      const error = attempt();
+      const error = await attempt();
       expect(error.kind).toBe("wrong-base");
       expect(error.message).toStartWith(at("base"));
     }
     expectNothingWritten();
   });
 
-  test("is damaged when cut at any byte", () => {
-    const bytes = prepare();
+  test("is damaged when cut at any byte", async () => {
+    const bytes = await prepare();
     for (let count = 0; count < bytes.length; count++) {
       writeFileSync(at("delta"), bytes.subarray(0, count));
-      expect(attempt().kind).toBe("damaged");
+      expect((await attempt()).kind).toBe("damaged");
     }
     writeFileSync(at("delta"), new Uint8Array([...bytes, 0]));
-    expect(attempt().message).toContain("behind its end");
+    expect((await attempt()).message).toContain("behind its end");
     expectNothingWritten();
   });
 
-  test("is damaged when any byte of it is changed", () => {
-    const bytes = prepare();
+  test("is damaged when any byte of it is changed", async () => {
+    const bytes = await prepare();
     for (let i = 0; i < bytes.length; i++) {
       const damaged = bytes.slice();
       damaged[i] = (damaged[i] ?? 0) ^ 1;
       writeFileSync(at("delta"), damaged);
-      expect(attempt().kind).toBe("damaged");
+      expect((await attempt()).kind).toBe("damaged");
     }
     expectNothingWritten();
   });
 
-  test("names what is missing or no file", () => {
-    prepare();
+  test("names what is missing or no file", async () => {
+    await prepare();
     mkdirSync(at("folder"), { recursive: true });
-    const make = (base: string, target: string, delta: string) =>
-      failure(() => makeDeltaFile(core, at(base), at(target), at(delta))).message;
-    expect(make("nobody", "new", "delta")).toBe(`${at("nobody")} does not exist`);
-    expect(make("base", "folder", "delta")).toBe(`${at("folder")} is not a regular file`);
-    expect(make("base", "new", "no/delta")).toBe(
+    const make = async (base: string, target: string, delta: string) =>
+      (await failure(() => makeDeltaFile(core, at(base), at(target), at(delta)))).message;
+    expect(await make("nobody", "new", "delta")).toBe(`${at("nobody")} does not exist`);
+    expect(await make("base", "folder", "delta")).toBe(`${at("folder")} is not a regular file`);
+    expect(await make("base", "new", "no/delta")).toBe(
       `${at("no/delta")} cannot be written: its folder does not exist`,
     );
-    expect(make("base", "new", "folder")).toBe(`${at("folder")} cannot be written: it is a folder`);
+    expect(await make("base", "new", "folder")).toBe(
+      `${at("folder")} cannot be written: it is a folder`,
+    );
   });
 
-  test("leaves nothing behind when there is no room", () => {
-    prepare();
+  test("leaves nothing behind when there is no room", async () => {
+    await prepare();
     writeFileSync(at("new"), noise(900_000, 9));
     const script = `
       import { createCore } from "${join(import.meta.dir, "../../../core/core.ts")}";
-      import { makeDeltaFile } from "${join(import.meta.dir, "delta-file.ts")}";
-      try { makeDeltaFile(createCore(), ...process.argv.slice(-3)); } catch (e) { console.log(e.kind, e.message); }
+      import { makeDeltaFile } from "${join(import.meta.dir, "delta-make.ts")}";
+      try { await makeDeltaFile(createCore(), ...process.argv.slice(-3)); } catch (e) { console.log(e.kind, e.message); }
     `;
     writeFileSync(at("limited.ts"), script);
     const command = `trap '' XFSZ; ulimit -f 200; exec "$0" "$@"`;
