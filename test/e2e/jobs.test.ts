@@ -246,7 +246,7 @@ describe("an agent killed alone", () => {
     expect(await run.ended()).toBe(0);
     expect(run.ends()).toEqual(expectedEnds(2));
     await mend();
-    const shm = join("/dev/shm", `hf-e2e-${process.pid}`, node.id);
+    const shm = join(cluster.sharedMemory, node.id);
     const [folder] = readdirSync(shm);
     expect(readdirSync(join(shm, folder ?? ""))).not.toContain(job);
   }, 60_000);

@@ -134,6 +134,7 @@ export class TestCluster {
   startWith(index: number, flags: readonly string[]): TestAgent {
     const id = `n${index}`;
     const logPath = join(this.folder, `${id}.log`);
+    const log = openSync(logPath, "a");
     const child = Bun.spawn({
       cmd: [process.execPath, MAIN, "agent", ...flags],
       env: { ...process.env, ...this.#env },
@@ -166,10 +167,10 @@ export class TestCluster {
     });
   }
 
-  async close(): Promise<void> {
+  async close(options: { readonly keepFolder?: boolean } = {}): Promise<void> {
     for (const { child } of this.#agents) if (child.exitCode === null) child.kill("SIGKILL");
     await Promise.all(this.#agents.map(({ child }) => child.exited));
-    rmSync(this.folder, { recursive: true, force: true });
+    if (options.keepFolder !== true) rmSync(this.folder, { recursive: true, force: true });
     rmSync(this.sharedMemory, { recursive: true, force: true });
   }
 }
