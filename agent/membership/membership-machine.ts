@@ -147,7 +147,7 @@ export class Membership {
         this.#journal.persisted(event.token);
         break;
       case "want-epoch":
-        this.#views.wish(event.reason, now);
+        this.#views.wish(event.reason);
         break;
       case "leave":
         this.#views.leave(now);

@@ -1,15 +1,73 @@
 /**
  * Goal: whatever happens to nodes, disks and network, no epoch has two views, epochs never go back, and once the faults stop
  * all nodes are in one view again. Method: random histories of faults over real machines; each failure names its seed,
- * `STORM_SEED=n` replays it alone, `STORM_COUNT=n` runs the first n. That the checks can fail is shown by machines and disks with seeded defects.
+ * `STORM_SEED=n` replays it alone, `STORM_COUNT=n` runs the first n. That the checks can fail is shown by machines and disks
+ * with seeded defects.
  */
 import { describe, expect, test } from "bun:test";
-import { prng } from "../runtime/prng.ts";
+import { type Prng, prng } from "../runtime/prng.ts";
 import type { MembershipEffect, MembershipEvent, SavedMembership } from "./membership-events.ts";
 import { Membership } from "./membership-machine.ts";
 import { TestCluster } from "./test-cluster.ts";
 
 const SEEDS = Number(process.env["STORM_COUNT"] ?? 60);
+
+type Fault = (
+  c: TestCluster,
+  random: Prng,
+  state: { wiped: boolean; stopped: Set<string> },
+) => void;
+
+function anyOf(c: TestCluster, random: Prng): string {
+  const ids = c.ids();
+  return ids[random.below(ids.length)] as string;
+}
+
+const kill: Fault = (c, random, { stopped }) => {
+  const id = anyOf(c, random);
+  if (c.isUp(id)) c.kill(id);
+  stopped.delete(id);
+};
+const start: Fault = (c, random) => {
+  const id = anyOf(c, random);
+  if (!c.isUp(id)) c.start(id);
+};
+/** A wiped voter is dead for ever: never one that a small view cannot lose, and one a history. */
+const wipe: Fault = (c, random, state) => {
+  const id = anyOf(c, random);
+  if (c.isUp(id) || state.wiped || c.newestView().members.length <= 4) return;
+  c.wipe(id);
+  state.wiped = true;
+};
+const stop: Fault = (c, random, { stopped }) => {
+  const id = anyOf(c, random);
+  if (!c.isUp(id)) return;
+  c.stop(id);
+  stopped.add(id);
+};
+const resume: Fault = (c, _random, { stopped }) => {
+  for (const id of stopped) c.resume(id);
+  stopped.clear();
+};
+const cutOneWay: Fault = (c, random) => c.cutOneWay(anyOf(c, random), anyOf(c, random));
+const partition: Fault = (c, random) => {
+  const ids = c.ids();
+  if (random.below(2) === 0) c.isolate(anyOf(c, random));
+  else c.split(ids.slice(0, 1 + random.below(ids.length - 1)), ids.slice(-1 - random.below(2)));
+};
+const changeWeather: Fault = (c, random) => {
+  c.heal();
+  c.loss = random.below(2) === 0 ? 0 : random.unit() * 0.3;
+};
+const wish: Fault = (c, random) => {
+  const id = anyOf(c, random);
+  if (c.isUp(id)) c.give(id, { kind: "want-epoch", reason: "storm" });
+};
+
+const FAULTS: readonly Fault[] = [
+  ...[kill, kill, start, start, start, wipe, stop],
+  ...[resume, cutOneWay, partition, changeWeather, wish],
+];
 
 /** One history: 20 s of faults, then peace. */
 function storm(seed: number): TestCluster {
@@ -19,62 +77,17 @@ function storm(seed: number): TestCluster {
   const diskMs = random.below(4) === 0 ? 40 : 1;
   const delayMs = random.below(4) === 0 ? 15 : 0.3;
   const c = new TestCluster({ seed, nodes, witness, diskMs, delayMs }).boot();
-  const ids = c.ids();
-  const any = (): string => ids[random.below(ids.length)] as string;
-  const stopped = new Set<string>();
-  let wiped = false;
+  const state = { wiped: false, stopped: new Set<string>() };
   const endMs = c.nowMs + 20_000;
   while (c.nowMs < endMs) {
     c.run(random.below(4) === 0 ? random.below(2000) : random.below(60));
-    const id = any();
-    switch (random.below(12)) {
-      case 0:
-      case 1:
-        if (c.isUp(id)) c.kill(id);
-        stopped.delete(id);
-        break;
-      case 2:
-      case 3:
-      case 4:
-        if (!c.isUp(id)) c.start(id);
-        break;
-      case 5:
-        // A wiped voter is dead for ever: never one that a small view cannot lose, and one a history.
-        if (!c.isUp(id) && !wiped && c.newestView().members.length > 4) {
-          c.wipe(id);
-          wiped = true;
-        }
-        break;
-      case 6:
-        if (c.isUp(id)) {
-          c.stop(id);
-          stopped.add(id);
-        }
-        break;
-      case 7:
-        for (const one of stopped) c.resume(one);
-        stopped.clear();
-        break;
-      case 8:
-        c.cutOneWay(id, any());
-        break;
-      case 9:
-        if (random.below(2) === 0) c.isolate(id);
-        else c.split(ids.slice(0, 1 + random.below(nodes - 1)), ids.slice(-1 - random.below(2)));
-        break;
-      case 10:
-        c.heal();
-        c.loss = random.below(2) === 0 ? 0 : random.unit() * 0.3;
-        break;
-      default:
-        if (c.isUp(id)) c.give(id, { kind: "want-epoch", reason: "storm" });
-    }
+    (FAULTS[random.below(FAULTS.length)] as Fault)(c, random, state);
   }
   c.heal();
   c.loss = 0;
-  for (const one of stopped) c.resume(one);
-  for (const id of ids) if (!c.isUp(id)) c.start(id);
-  c.until(() => c.agreed(ids), 20_000, `one view after storm ${seed}`);
+  resume(c, random, state);
+  for (const id of c.ids()) if (!c.isUp(id)) c.start(id);
+  c.until(() => c.agreed(c.ids()), 20_000, `one view after storm ${seed}`);
   return c;
 }
 

@@ -36,11 +36,11 @@ function setUp(self: number): {
   const sent: ProposerMessage[] = [];
   const disk: (() => void)[] = [];
   const decided: View[] = [];
-  const own: { accepted: Accepted | null; opinion: Opinion } = {
+  const own: { promised: Ballot; accepted: Accepted | null; opinion: Opinion } = {
+    promised: -1,
     accepted: null,
     opinion: "silent",
   };
-  const promised: Ballot = -1;
   const proposer = new Proposer({
     timing: DEFAULT_TIMING,
     prng: prng(1),

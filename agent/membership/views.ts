@@ -1,9 +1,9 @@
 /**
  * The views of one node: learning them, voting on the next, proposing it when it is our turn, and whether we may act.
  *
- * View e + 1 is decided by a majority of the members of view e, told apart by id and instance (`acceptor.ts`,
- * `proposer.ts`). Whoever hears of a newer epoch in a packet asks for that view. The lowest-numbered member heard alive
- * proposes; the others follow in their order when nothing comes of it.
+ * View e + 1 is decided by a majority of the members of view e, told apart by id and instance (`voter.ts`, `candidacy.ts`).
+ * Whoever hears of a newer epoch in a packet asks for that view. The lowest-numbered member heard alive proposes; the others
+ * follow in their order when nothing comes of it.
  *
  * Invariants: epochs only rise; a view is told to the world after it is on disk; a vote leaves after it is on disk; a node
  * that is not in the newest view it knows, that has restarted since, or that hears no majority, is frozen.
@@ -11,21 +11,19 @@
 import { assert } from "../../core/assert.ts";
 import type { Prng } from "../runtime/prng.ts";
 import { Acceptor, NO_BALLOT } from "./acceptor.ts";
+import { type Base, Candidacy } from "./candidacy.ts";
 import type { Journal } from "./journal.ts";
 import type { Epoch, Member, NodeId, View } from "./membership.ts";
 import type { SavedMembership } from "./membership-events.ts";
 import type { Outbox } from "./outbox.ts";
 import { clusterTag } from "./packet.ts";
-import { NEVER, type Peer } from "./peers.ts";
-import { Proposer } from "./proposer.ts";
+import { NEVER } from "./peers.ts";
 import { Quorum } from "./quorum.ts";
 import type { Swim } from "./swim.ts";
 import type { MembershipTiming } from "./timing.ts";
-import { isHeard, Turn } from "./turn.ts";
-import { type Change, isWellFormed, wantedChange } from "./view-change.ts";
-import type { ViewMessage } from "./view-message.ts";
+import { isWellFormed } from "./view-change.ts";
+import type { Ballot, ViewMessage } from "./view-message.ts";
 import { type Body, Voter } from "./voter.ts";
-import { Wishes } from "./wishes.ts";
 
 export interface ViewsNeeds {
   readonly swim: Swim;
@@ -41,25 +39,21 @@ const LEAVE_WITHIN_MS = 2000;
 export class Views {
   readonly #needs: ViewsNeeds;
   readonly #acceptor: Acceptor;
-  readonly #proposer: Proposer;
+  readonly #candidacy: Candidacy;
   readonly #voter: Voter;
-  readonly #turn: Turn;
   readonly #quorum: Quorum;
   /** The newest decided view known; what votes and packets go by. */
   #decided: View | null;
   /** The newest view told to the world. */
   #installed: View | null = null;
   #cluster: string;
-  readonly #wishes: Wishes;
   /** The last message about an epoch after the next, for when the view between has come. */
   #ahead: { readonly from: Member; readonly message: ViewMessage } | null = null;
   #now = 0;
   #foundMs: number = Number.POSITIVE_INFINITY;
   #leaveMs: number = Number.POSITIVE_INFINITY;
   #hasLeft = false;
-  #considerMs: number = Number.POSITIVE_INFINITY;
   #askMs: number = NEVER;
-  #mustConsider = true;
 
   constructor(needs: ViewsNeeds) {
     this.#needs = needs;
@@ -68,48 +62,19 @@ export class Views {
     this.#cluster = saved?.cluster ?? "";
     this.#acceptor = new Acceptor(saved?.promised ?? NO_BALLOT, saved?.accepted ?? null);
     this.#quorum = new Quorum({ swim, outbox, timing });
-    this.#turn = new Turn(swim, timing);
-    this.#wishes = new Wishes(timing);
-    this.#voter = new Voter({
-      swim,
-      timing,
-      journal: needs.journal,
-      acceptor: this.#acceptor,
-      send: (to, body, epoch) => this.#send(to, body, epoch),
-      yieldTo: (ballot, before) => this.#proposer.onReject(before, ballot),
-    });
-    this.#proposer = this.#makeProposer();
-  }
-
-  #makeProposer(): Proposer {
-    const { swim, timing, outbox, journal, prng } = this.#needs;
-    return new Proposer({
-      timing,
-      prng,
-      self: () => swim.wire.self,
-      now: () => this.#now,
-      send: (to, message) => this.#send(to, message, this.#nextEpoch()),
-      opinions: (expel, admit) => this.#voter.opinions(expel, admit, this.#now),
-      prepareOwn: (ballot, then) => {
-        if (!this.#acceptor.prepare(ballot)) return false;
-        const accepted = this.#acceptor.accepted();
-        journal.write(() => then(accepted));
-        return true;
-      },
-      acceptOwn: (ballot, view, then) => {
-        assert(view.epoch === this.#nextEpoch(), "only the next epoch is voted on");
-        if (!this.#acceptor.accept(ballot, view)) return false;
-        journal.write(then);
-        return true;
-      },
-      ownPromised: () => this.#acceptor.promised(),
+    const send = (to: Member, body: Body, epoch: Epoch): void => this.#send(to, body, epoch);
+    const { journal, prng } = needs;
+    const acceptor = this.#acceptor;
+    const yieldTo = (ballot: Ballot, before: Ballot): void =>
+      this.#candidacy.yieldTo(ballot, before);
+    this.#voter = new Voter({ swim, timing, journal, acceptor, send, yieldTo });
+    this.#candidacy = new Candidacy({
+      ...{ swim, outbox, journal, timing, prng, acceptor, send },
+      quorum: this.#quorum,
+      voter: this.#voter,
       decided: (view) => this.#announce(view),
-      contradicted: ({ member }, detail) => {
-        const peer = swim.peers.get(member.instance);
-        if (peer !== undefined) swim.standings.doubt(peer, detail, this.#now);
-      },
-      log: (text) => outbox.log("info", text),
     });
+    this.#candidacy.reset(this.#nextEpoch());
   }
 
   view(): View | null {
@@ -143,19 +108,13 @@ export class Views {
   }
 
   dueMs(): number {
-    return Math.min(
-      this.#considerMs,
-      this.#wishes.dueMs(),
-      this.#foundMs,
-      this.#leaveMs,
-      this.#proposer.dueMs(),
-    );
+    return Math.min(this.#foundMs, this.#leaveMs, this.#candidacy.dueMs());
   }
 
   /** The incarnation of this run is on disk. */
   start(found: boolean, seedCount: number, now: number): void {
-    this.#now = now;
-    this.#turn.boot(now);
+    this.setNow(now);
+    this.#candidacy.boot();
     if (this.#decided !== null) {
       const tag = clusterTag(this.#cluster);
       this.#needs.swim.setView(this.#decided, tag, false, now);
@@ -220,13 +179,10 @@ export class Views {
     this.#cluster = cluster;
     this.#foundMs = Number.POSITIVE_INFINITY;
     this.#acceptor.reset();
-    this.#proposer.reset();
-    this.#wishes.clear();
     this.#voter.closePoll();
-    this.#turn.reset();
-    this.#mustConsider = true;
     this.#needs.swim.setView(view, clusterTag(cluster), true, this.#now);
     this.#needs.journal.write(() => this.#install(view));
+    this.#candidacy.reset(this.#nextEpoch());
     const ahead = this.#ahead;
     this.#ahead = null;
     if (ahead?.message.epoch === this.#nextEpoch()) this.#onRequest(ahead.from, ahead.message);
@@ -256,7 +212,6 @@ export class Views {
   // Messages.
 
   onMessage(fromId: NodeId, message: ViewMessage, now: number): void {
-    this.#now = now;
     const { swim } = this.#needs;
     if (this.#cluster !== "" && message.cluster !== "" && message.cluster !== this.#cluster) return;
     swim.contact(message.instance, now);
@@ -296,10 +251,7 @@ export class Views {
       // These are about a view that is, all others about deciding the next.
       if (message.epoch < epoch) this.#tell(from);
       else if (message.epoch > epoch) this.heardEpoch(message.epoch, from);
-      else if (message.kind === "wish" && this.#isVoter()) {
-        this.#wishes.add(message.reason);
-        this.#mustConsider = true;
-      }
+      else if (message.kind === "wish" && this.#isVoter()) this.#candidacy.onWish(message.reason);
     } else if (message.epoch <= epoch) {
       if (isQuestion(message)) this.#tell(from);
     } else if (message.epoch > epoch + 1) {
@@ -312,106 +264,33 @@ export class Views {
     const epoch = this.#nextEpoch();
     switch (message.kind) {
       case "poll":
-        this.#turn.othersAtWork(this.#now);
+        this.#candidacy.othersAtWork();
         this.#voter.onPoll(from, message, epoch, this.#now);
         break;
       case "prepare":
-        this.#turn.othersAtWork(this.#now);
+        this.#candidacy.othersAtWork();
         this.#voter.onPrepare(from, message.ballot, epoch);
         break;
       case "accept":
         if (message.view.epoch !== epoch || !isWellFormed(message.view)) break;
-        this.#turn.othersAtWork(this.#now);
+        this.#candidacy.othersAtWork();
         this.#voter.onAccept(from, message.ballot, message.view, epoch);
         break;
       default:
-        this.#onAnswer(from, message);
+        this.#candidacy.onAnswer(from, message);
     }
   }
 
-  /** To what this node proposed. */
-  #onAnswer(from: Member, message: ViewMessage): void {
-    const proposer = this.#proposer;
-    if (message.kind === "opinion") {
-      proposer.onOpinion(from.instance, message.nonce, message.opinions, this.#now);
-    } else if (message.kind === "promise") {
-      const { ballot, accepted } = message;
-      if (accepted !== null && !isWellFormed(accepted.view)) return;
-      proposer.onPromise(from.instance, ballot, accepted, this.#now);
-    } else if (message.kind === "accepted") {
-      proposer.onAccepted(from.instance, message.ballot);
-    } else if (message.kind === "reject") {
-      proposer.onReject(message.ballot, message.promised);
-      this.#mustConsider = true;
-    }
-  }
-
-  // Proposing.
-
-  wish(reason: string, now: number): void {
-    this.#now = now;
-    if (this.#decided === null) return;
-    const own = this.#needs.swim.wire.self.id;
-    this.#wishes.addOwn(`${own} asks for an epoch: ${reason}`, now);
-    this.#mustConsider = true;
-  }
-
-  #sendWishes(view: View): void {
-    const { swim, timing } = this.#needs;
-    const first = view.members.find((member) => isHeard(swim, timing, member, this.#now));
-    if (first === undefined || first.instance === swim.wire.self.instance) return;
-    for (const reason of this.#wishes.reasons()) {
-      this.#send(first, { kind: "wish", reason }, view.epoch);
-    }
-  }
-
-  #consider(): void {
-    this.#mustConsider = false;
-    this.#considerMs = Number.POSITIVE_INFINITY;
-    const view = this.#decided;
-    const { swim, timing } = this.#needs;
-    if (view === null || this.#proposer.isBusy() || swim.wire.leaving || !this.#isVoter()) return;
-    const turnAway = (peer: Peer, reason: string): void => this.#turnAway(peer, reason);
-    const needs = { view, swim, timing, wishes: this.#wishes.reasons(), turnAway };
-    const { change, laterMs } = wantedChange(needs, this.#now);
-    this.#considerMs = laterMs;
-    if (change === null) {
-      this.#turn.nothingWanted();
-      return;
-    }
-    this.#turn.wanted(this.#now);
-    // Without a majority nothing can be decided: looked at again in the next round.
-    if (!this.#quorum.isHeard(view, this.#now)) return;
-    const { startMs, lookMs } = this.#turn.plan(view, change, this.#installed === null, this.#now);
-    if (this.#now < startMs) this.#considerMs = Math.min(laterMs, lookMs);
-    else this.#propose(view, change);
-  }
-
-  #propose(view: View, change: Change): void {
-    const { timing, prng } = this.#needs;
-    this.#proposer.begin(view, change, this.#now);
-    const failures = Math.min(4, this.#proposer.failures());
-    // Should this one fail: not again at once, and not in step with another.
-    const rank = this.#turn.rank(view, this.#now);
-    const spreadMs = timing.takeoverMs * (1 + rank) * (1 + prng.unit());
-    const waitMs = spreadMs * (failures > 0 ? 2 ** failures : 0.25);
-    this.#turn.backOff(this.#now + waitMs);
-    this.#considerMs = this.#now + waitMs;
-  }
-
-  #turnAway(peer: Peer, reason: string): void {
-    if (this.#now - peer.turnedAwayMs < this.#needs.timing.retryMs) return;
-    peer.turnedAwayMs = this.#now;
-    this.#send(peer.member, { kind: "turned-away", reason }, this.#nextEpoch());
+  wish(reason: string): void {
+    if (this.#decided !== null) this.#candidacy.wish(reason);
   }
 
   // Leaving.
 
   leave(now: number): void {
-    this.#now = now;
     const { swim } = this.#needs;
     swim.leave();
-    this.#proposer.abort();
+    this.#candidacy.abort();
     const others = this.#decided?.members.filter((one) => one.instance !== swim.wire.self.instance);
     if (others === undefined || others.length === 0 || !this.#isVoter()) this.#finishLeaving();
     else this.#leaveMs = now + LEAVE_WITHIN_MS;
@@ -427,35 +306,29 @@ export class Views {
 
   // Time.
 
-  /** Held up for long: what we were about to propose was founded on old observations. */
   heldUp(): void {
-    this.#proposer.abort();
     this.#voter.closePoll();
-    this.#turn.backOff(this.#now + this.#needs.timing.stallGraceMs);
-    this.#mustConsider = true;
+    this.#candidacy.heldUp();
   }
 
   setNow(now: number): void {
     this.#now = now;
+    this.#candidacy.setNow(now);
+  }
+
+  #base(): Base | null {
+    const view = this.#decided;
+    if (view === null || this.#needs.swim.wire.leaving || !this.#isVoter()) return null;
+    return { view, isBooting: this.#installed === null };
   }
 
   /** At the end of a step. */
   tick(isRound: boolean, now: number): void {
-    this.#now = now;
     if (now >= this.#foundMs) this.#found();
     if (now >= this.#leaveMs) this.#finishLeaving();
-    if (this.#proposer.dueMs() <= now) {
-      this.#proposer.tick(now);
-      this.#mustConsider = true;
-    }
-    if (this.#decided !== null && this.#wishes.isTime(now)) this.#sendWishes(this.#decided);
     this.#voter.tick(now);
     if (isRound) this.#look();
-    const { standings } = this.#needs.swim;
-    if (standings.changed || this.#mustConsider || isRound || now >= this.#considerMs) {
-      standings.changed = false;
-      this.#consider();
-    }
+    this.#candidacy.tick(this.#base(), isRound);
   }
 }
 
