@@ -124,6 +124,8 @@ function perform(
 const SIZES = [1, 2, 3, 4, 5, 7, 8, 9];
 /** Small; just below and above where the algorithm changes; several segments, not a multiple of anything. */
 const LENGTHS = [1, 17, 8192, 8193, 150_001];
+/** For results that are `size` times as large. */
+const BLOCKS = [1, 17, 8193, 40_000];
 const value = (rank: number, index: number): number => ((rank + 1) * 31 + index) % 97;
 
 function sumOf(size: number, index: number): number {
@@ -167,7 +169,7 @@ describe("collectives against plain computation", () => {
 
   test("gather and all-gather put blocks in rank order", () => {
     for (const size of SIZES) {
-      for (const elements of LENGTHS) {
+      for (const elements of BLOCKS) {
         const root = elements % size;
         const expected = Float32Array.from({ length: elements * size }, (_, i) =>
           value(Math.floor(i / elements), i % elements),
@@ -183,7 +185,7 @@ describe("collectives against plain computation", () => {
 
   test("all-to-all sends block i to rank i", () => {
     for (const size of SIZES) {
-      for (const block of [1, 17, 40_000]) {
+      for (const block of BLOCKS) {
         const outputs = perform({ op: OP.allToAll, size, elements: block * size }, value);
         for (const [rank, output] of outputs.entries()) {
           const expected = Float32Array.from({ length: block * size }, (_, i) =>

@@ -54,18 +54,23 @@ describe("matching", () => {
         const matcher = new Matcher<Item, Item>();
         const posted: Item[] = [];
         const arrived: Item[] = [];
+        const post = (item: Item): void => {
+          const index = arrived.findIndex((message) => fits(item, message));
+          const [partner] = index < 0 ? [] : arrived.splice(index, 1);
+          expect(matcher.post(item)).toBe(partner ?? null);
+          if (partner === undefined) posted.push(item);
+        };
+        const arrive = (item: Item): void => {
+          const index = posted.findIndex((receive) => fits(receive, item));
+          const [partner] = index < 0 ? [] : posted.splice(index, 1);
+          expect(matcher.match(item)).toBe(partner ?? null);
+          if (partner !== undefined) return;
+          arrived.push(item);
+          matcher.keep(item);
+        };
         for (const [id, { kind, source, tag }] of events.entries()) {
-          const item = { id, source, tag };
-          const others = kind === "post" ? arrived : posted;
-          const partner = others.find((o) => (kind === "post" ? fits(item, o) : fits(o, item)));
-          const found = kind === "post" ? matcher.post(item) : matcher.match(item);
-          expect(found?.id ?? null).toBe(partner?.id ?? null);
-          if (partner !== undefined) others.splice(others.indexOf(partner), 1);
-          else if (kind === "post") posted.push(item);
-          else {
-            arrived.push(item);
-            matcher.keep(item);
-          }
+          if (kind === "post") post({ id, source, tag });
+          else arrive({ id, source, tag });
         }
         expect(matcher.postedCount).toBe(posted.length);
       }),

@@ -238,6 +238,27 @@ describe("recovery", () => {
   );
 
   test(
+    "a program without the SDK is left alone by a rollback",
+    async () => {
+      const gated = cluster({ ranksOfNodes: [1, 1], idleWithinMs: 60_000 });
+      const gate = join(gated.folder, "gate");
+      await gated.start([
+        "sh",
+        "-c",
+        `echo up; while ! [ -e ${gate} ]; do sleep 0.02; done; echo end`,
+      ]);
+      await waitFor("both to be up", () =>
+        [...gated.programs.values()].every(({ lines }) => lines.includes("up")),
+      );
+      await gated.relaunch([]);
+      writeFileSync(gate, "");
+      expect(await gated.exits()).toEqual([0, 0]);
+      expect(gated.programs.get(0)?.lines).toEqual(["up", "end"]);
+    },
+    LIMIT_MS,
+  );
+
+  test(
     "a program that reaches no call in time is named as stuck, once",
     async () => {
       const c = cluster({ ranksOfNodes: [1, 1], idleWithinMs: 300 });

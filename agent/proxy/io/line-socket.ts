@@ -1,14 +1,14 @@
 /**
  * JSON messages, one a line, over a Unix socket: agent and proxy, program and proxy.
  *
- * Bounded: a line longer than LINE_BYTES_MAX ends the connection, and so does a peer that does not read what it is told.
+ * Bounded: a line longer than LINE_LENGTH_MAX ends the connection, and so does a peer that does not read what it is told.
  */
 import { ffiBuffer, libc } from "../../runtime/io/ffi.ts";
 import { type Poller, READABLE, WRITABLE } from "./poller.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, wouldBlock } from "./socket.ts";
 
 /** An assignment lists every shard that every node holds: 64 versions × ranks × copies at about 100 bytes. */
-const LINE_BYTES_MAX = 67_108_864;
+const LINE_LENGTH_MAX = 67_108_864;
 const OUT_BYTES_MAX = 67_108_864;
 const CHUNK_BYTES = 65_536;
 
@@ -24,7 +24,9 @@ export class LineSocket {
   readonly #handler: LineHandler;
   readonly #chunk = ffiBuffer(CHUNK_BYTES);
   readonly #decoder = new TextDecoder();
-  #text = "";
+  /** What came since the last end of a line; joined once the line is whole. */
+  #parts: string[] = [];
+  #partsLength = 0;
   #out: Uint8Array[] = [];
   #outBytes = 0;
   #isOpen = true;
@@ -87,22 +89,30 @@ export class LineSocket {
       this.#fail("connection closed");
       return;
     }
-    this.#text += this.#decoder.decode(this.#chunk.u8.subarray(0, got), { stream: true });
-    for (;;) {
-      const end = this.#text.indexOf("\n");
-      if (end < 0) break;
-      const line = this.#text.slice(0, end);
-      this.#text = this.#text.slice(end + 1);
-      let message: unknown;
-      try {
-        message = JSON.parse(line);
-      } catch {
-        this.#fail("sends a line that is not JSON");
-        return;
-      }
-      this.#handler.onMessage(message);
-      if (!this.#isOpen) return;
+    const text = this.#decoder.decode(this.#chunk.u8.subarray(0, got), { stream: true });
+    let from = 0;
+    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", from)) {
+      const line = this.#parts.join("") + text.slice(from, end);
+      this.#parts = [];
+      this.#partsLength = 0;
+      from = end + 1;
+      if (!this.#take(line)) return;
     }
-    if (this.#text.length > LINE_BYTES_MAX) this.#fail("sends a line without an end");
+    if (from < text.length) this.#parts.push(text.slice(from));
+    this.#partsLength += text.length - from;
+    if (this.#partsLength > LINE_LENGTH_MAX) this.#fail("sends a line without an end");
+  }
+
+  /** False: the connection is over. */
+  #take(line: string): boolean {
+    let message: unknown;
+    try {
+      message = JSON.parse(line);
+    } catch {
+      this.#fail("sends a line that is not JSON");
+      return false;
+    }
+    this.#handler.onMessage(message);
+    return this.#isOpen;
   }
 }

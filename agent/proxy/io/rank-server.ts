@@ -73,12 +73,15 @@ export class RankServer {
     this.wakeProgram();
   }
 
-  /** The program waits in the SDK, or there is none that could touch its regions. */
+  /**
+   * The program waits in the SDK, or there is none that could touch its regions: it has ended, or has not attached yet (when it
+   * does it acknowledges first), or never will, because it does not know the SDK; such a program is left alone.
+   */
   get isIdle(): boolean {
     if (this.#local.fresh) return true;
     const { segment } = this.mapped;
-    if (segment.load("idleAck") === (this.#plan.epoch | 0)) return true;
-    return segment.load("programPid") !== 0 && this.isProgramEnded();
+    if (segment.load("programPid") === 0) return true;
+    return segment.load("idleAck") === (this.#plan.epoch | 0) || this.isProgramEnded();
   }
 
   isProgramEnded(): boolean {

@@ -16,6 +16,7 @@ const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 /** `sun_path` with its end. */
 const UNIX_PATH_BYTES_MAX = 107;
+const O_PATH_CLOEXEC = 0x200000 | 0x80000;
 
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
@@ -57,8 +58,20 @@ function inetAddress(host: string, port: number): Address {
   return { family: AF_INET6, memory };
 }
 
+/**
+ * A path longer than `sun_path` is reached through its folder: `/proc/self/fd/N/NAME` names the same place. The folder stays open
+ * as long as the process lives; a process has few such sockets.
+ */
+function shortened(path: string): string {
+  if (Buffer.byteLength(path) <= UNIX_PATH_BYTES_MAX) return path;
+  const cut = path.lastIndexOf("/");
+  const folder = ffiText(path.slice(0, cut));
+  const fd = libc.open(folder.pointer, O_PATH_CLOEXEC, 0);
+  return fd < 0 ? path : `/proc/self/fd/${fd}/${path.slice(cut + 1)}`;
+}
+
 function unixAddress(path: string): Address {
-  const text = ffiText(path);
+  const text = ffiText(shortened(path));
   if (text.u8.byteLength - 1 > UNIX_PATH_BYTES_MAX) {
     throw new Error(`'${path}' is too long for a socket (at most ${UNIX_PATH_BYTES_MAX} bytes)`);
   }

@@ -17,8 +17,9 @@ function expectEqual(
 
 /** Small; ring algorithm; several parts of the slab with a ragged end. */
 const LENGTHS = [3, 20_000, 1_300_001];
+const BLOCKS = [3, 20_000, 300_001];
 
-function checkAll(c: Context, n: number): void {
+function checkInPlace(c: Context, n: number): void {
   const mine = (): Float32Array => Float32Array.from({ length: n }, (_, i) => value(c.rank, i));
   const sum = (i: number): number => {
     let total = 0;
@@ -35,6 +36,11 @@ function checkAll(c: Context, n: number): void {
   const cast = mine();
   c.broadcast(cast, root);
   expectEqual(`broadcast ${n}`, cast, (i) => value(root, i));
+}
+
+function checkSpread(c: Context, n: number): void {
+  const mine = (): Float32Array => Float32Array.from({ length: n }, (_, i) => value(c.rank, i));
+  const root = n % c.size;
   const gathered = new Float32Array(n * c.size);
   c.gather(mine(), c.rank === root ? gathered : null, root);
   const whole = (i: number): number => value(Math.floor(i / n), i % n);
@@ -61,6 +67,7 @@ function checkShared(c: Context): number {
 }
 
 await run((c) => {
-  for (const n of LENGTHS) checkAll(c, n);
+  for (const n of LENGTHS) checkInPlace(c, n);
+  for (const n of BLOCKS) checkSpread(c, n);
   process.stdout.write(`${JSON.stringify({ digest: checkShared(c) })}\n`);
 });
