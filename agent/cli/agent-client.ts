@@ -28,8 +28,12 @@ export class AgentClient {
   /** The one that is asked, then the others. */
   #addresses: string[];
 
-  constructor(address?: string) {
-    this.#addresses = [address ?? process.env[AGENT_ENV] ?? AGENT_DEFAULT];
+  /** Several with commas between: the first that answers is taken. */
+  constructor(addresses?: string) {
+    this.#addresses = (addresses ?? process.env[AGENT_ENV] ?? AGENT_DEFAULT)
+      .split(",")
+      .map((address) => address.trim())
+      .filter((address) => address !== "");
   }
 
   get address(): string {
@@ -37,17 +41,26 @@ export class AgentClient {
   }
 
   /** Throws a `CliError` when the agent refuses or nobody answers. */
-  async get<Answer>(path: string): Promise<Answer> {
-    const answer = await askAgent<Answer>({ at: this.address, path, timeoutMs: ANSWER_WITHIN_MS });
-    if (!answer.ok) throw cliError(answer.error);
-    return answer.value;
+  get<Answer>(path: string): Promise<Answer> {
+    return this.#ask<Answer>({ path });
   }
 
-  async post<Answer>(path: string, body: unknown): Promise<Answer> {
-    const ask = { at: this.address, path, timeoutMs: ANSWER_WITHIN_MS, body };
-    const answer = await askAgent<Answer>(ask);
-    if (!answer.ok) throw cliError(answer.error);
-    return answer.value;
+  post<Answer>(path: string, body: unknown): Promise<Answer> {
+    return this.#ask<Answer>({ path, body });
+  }
+
+  /** Another agent is asked only when nothing was heard by the one before: nothing is ever asked for twice. */
+  async #ask<Answer>(ask: { readonly path: string; readonly body?: unknown }): Promise<Answer> {
+    let problem: Problem | null = null;
+    for (let attempt = 0; attempt < this.memberCount; attempt++) {
+      const at = this.address;
+      const answer = await askAgent<Answer>({ ...ask, at, timeoutMs: ANSWER_WITHIN_MS });
+      if (answer.ok) return answer.value;
+      problem ??= answer.error;
+      if (answer.error.kind !== "unreachable") throw cliError(answer.error);
+      this.turn();
+    }
+    throw cliError(problem ?? { kind: "bad-request", detail: "--agent names no agent" });
   }
 
   /** Asks who the other members are. Silence changes nothing. */
@@ -64,7 +77,7 @@ export class AgentClient {
       .map(({ address, port }) =>
         address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`,
       );
-    this.#addresses = [...new Set([this.address, ...others])];
+    this.#addresses = [...new Set([this.address, ...others, ...this.#addresses])];
   }
 
   /** The next member becomes the one that is asked. */

@@ -14,7 +14,9 @@ interface Options {
 }
 
 function withOptions(command: Command): Command {
-  return command.option("--agent <address:port>", "agent to ask").option("--json", "print JSON");
+  return command
+    .option("--agent <address:port>", "agent to ask; several with commas, the first that answers")
+    .option("--json", "print JSON");
 }
 
 export function formatJobs(jobs: readonly JobSummary[]): string {

@@ -251,7 +251,7 @@ export function runCommand(): Command {
     .option("--resume <job>", "go on with a job that was lost, from its sealed states")
     .option("-e, --env <name=value>", "variable for the program; may be repeated", environment)
     .option("--cwd <folder>", "folder to run in on every node (default: this one)")
-    .option("--agent <address:port>", "agent to ask")
+    .option("--agent <address:port>", "agent to ask; several with commas, the first that answers")
     .option("--detach", "print the job's id and end at once")
     .option("--json", "print what happens as JSON lines")
     .addHelpText("after", EXAMPLES)

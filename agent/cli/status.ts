@@ -44,7 +44,7 @@ export function formatStatus(status: ClusterStatus): string {
 export function statusCommand(): Command {
   return new Command("status")
     .description("show all nodes, what runs on them and which states they hold")
-    .option("--agent <address:port>", "agent to ask")
+    .option("--agent <address:port>", "agent to ask; several with commas, the first that answers")
     .option("--json", "print JSON")
     .addHelpText("after", EXAMPLES)
     .action(async (options: { readonly agent?: string; readonly json?: boolean }) => {

@@ -39,7 +39,7 @@ export function whatIfCommand(): Command {
   return new Command("what-if")
     .description("what would happen to the jobs if these nodes died now")
     .requiredOption("--lose <nodes>", "ids of the nodes, with commas between")
-    .option("--agent <address:port>", "agent to ask")
+    .option("--agent <address:port>", "agent to ask; several with commas, the first that answers")
     .option("--json", "print JSON")
     .addHelpText("after", EXAMPLES)
     .action(
