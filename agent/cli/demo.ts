@@ -31,6 +31,8 @@ const BATCH = 256;
 /** About thirteen times through the 8,000 digits. */
 const STEPS = 400;
 const STEPS_MIN = 20;
+/** A few steps: little is computed twice, and checkpoints take no part of the time that could be seen. */
+const CHECKPOINT_EVERY_MS = 250;
 const FAULTS_MAX = 8;
 /** The same weights for every seed: the seed says who dies when, and the loss curve is always the one of the picture. */
 const TRAINING_SEED = 1;
@@ -59,6 +61,16 @@ function planned(options: DemoOptions): readonly Kill[] {
   return kills;
 }
 
+/** The flags that draw the same again: those that are not as they are by default. */
+function replayFlags({ seed, kill, faults, steps, checkpointEvery }: DemoOptions): string {
+  const flags = [`--seed ${seed}`];
+  if (kill !== undefined) flags.push(`--kill ${kill}`);
+  else if (faults !== 1) flags.push(`--faults ${faults}`);
+  if (steps !== STEPS) flags.push(`--steps ${steps}`);
+  if (checkpointEvery !== CHECKPOINT_EVERY_MS) flags.push(`--checkpoint-every ${checkpointEvery}`);
+  return flags.join(" ");
+}
+
 async function perform(
   options: DemoOptions,
   kills: readonly Kill[],
@@ -71,7 +83,9 @@ async function perform(
   try {
     const { folder } = workshop;
     const nodes = RANKS + kills.length;
-    emit({ kind: "begin", seed, nodes, ranks: RANKS, steps, faults: kills.length, folder });
+    const faults = kills.length;
+    const replay = replayFlags(options);
+    emit({ kind: "begin", seed, nodes, ranks: RANKS, steps, faults, folder, replay });
     const program = join(folder, "train.js");
     const data = join(folder, "digits.bin");
     await Promise.all([layOut(trainingFile, program), layOut(digitsFile, data)]);
@@ -165,7 +179,12 @@ export function demoCommand(): Command {
       1,
     )
     .option("--steps <n>", "length of the training", wholeNumber(STEPS_MIN, 100_000), STEPS)
-    .option("--checkpoint-every <ms>", "time between checkpoints", wholeNumber(10, 600_000), 250)
+    .option(
+      "--checkpoint-every <ms>",
+      "time between checkpoints",
+      wholeNumber(10, 600_000),
+      CHECKPOINT_EVERY_MS,
+    )
     .option("--json", "print what happens as JSON lines", false)
     .option("--keep", "keep data folders and logs", false)
     .action(async (given: Omit<DemoOptions, "seed"> & { readonly seed?: number }) => {

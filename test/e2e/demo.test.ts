@@ -98,7 +98,7 @@ describe("demo", () => {
   test(
     "a node dies at a drawn moment and the weights end the same",
     async () => {
-      const demo = startDemo("--steps", "80");
+      const demo = startDemo("--steps", "60");
       expect(await demo.child.exited).toBe(0);
       await demo.told;
       const [kill] = all(demo, "kill");
@@ -120,7 +120,7 @@ describe("demo", () => {
   test(
     "the lead and another node die one after the other",
     async () => {
-      const demo = startDemo("--steps", "120", "--kill", "n1@40,n3@80");
+      const demo = startDemo("--steps", "80", "--kill", "n1@25,n3@55");
       expect(await demo.child.exited).toBe(0);
       await demo.told;
       expect(all(demo, "kill").map(({ node }) => node)).toEqual(["n1", "n3"]);
@@ -134,10 +134,10 @@ describe("demo", () => {
   test(
     "a proxy and a program killed by hand on top of it change nothing",
     async () => {
-      const demo = startDemo("--steps", "200", "--kill", "n2@150");
+      const demo = startDemo("--steps", "110", "--kill", "n2@85");
       for (const [step, role] of [
-        [40, "proxyPid"],
-        [90, "programPid"],
+        [25, "proxyPid"],
+        [55, "programPid"],
       ] as const) {
         await until(`step ${step}`, () => isTrainingAt(demo, step));
         const row = all(demo, "nodes")
@@ -151,7 +151,7 @@ describe("demo", () => {
       await demo.told;
       expect(digestOf(demo, "faulted")).toBe(digestOf(demo, "clean") as string);
       const end = all(demo, "run-end").find((event) => event.end.run === "faulted")?.end;
-      expect(end?.stepsComputed).toBeGreaterThan(200);
+      expect(end?.stepsComputed).toBeGreaterThan(110);
       expectNothingLeft(folderOf(demo));
     },
     LIMIT_MS,

@@ -71,6 +71,8 @@ export type DemoEvent =
       readonly steps: number;
       readonly faults: number;
       readonly folder: string;
+      /** The flags that draw the same again. */
+      readonly replay: string;
     }
   | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "nodes"; readonly nodes: readonly NodeRow[] }

@@ -24,6 +24,7 @@ export interface Story {
   readonly ranks: number;
   readonly steps: number;
   readonly folder: string;
+  readonly replay: string;
   readonly run: RunName | null;
   /** When the present training began. */
   readonly runSinceMs: number;
@@ -62,6 +63,7 @@ export const EMPTY_STORY: Story = {
   ranks: 0,
   steps: 0,
   folder: "",
+  replay: "",
   run: null,
   runSinceMs: 0,
   step: 0,
@@ -167,6 +169,7 @@ function applied(story: Story, event: TimedEvent): Story {
         ranks: event.ranks,
         steps: event.steps,
         folder: event.folder,
+        replay: event.replay,
       };
     case "run":
       return { ...story, run: event.run, runSinceMs: event.atMs, step: 0 };

@@ -77,7 +77,7 @@ export function summarize(story: Story): readonly string[] {
     ...(digests.length > 0 ? ["", ...digests] : []),
     "",
     ...(story.verdict?.lines ?? []).map((line) => `  ${line}`),
-    `  replay with --seed ${story.seed}`,
+    `  replay with holdfast demo ${story.replay}`,
     "",
   ];
 }

@@ -59,6 +59,7 @@ const BEGIN: DemoEvent = {
   steps: STEPS,
   faults: 1,
   folder: "/tmp/holdfast-demo",
+  replay: "--seed 42",
 };
 const VICTIMS = (["agent", "proxy", "program"] as const).map((role, index) => ({
   role,

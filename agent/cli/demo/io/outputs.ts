@@ -89,14 +89,20 @@ class JsonOutput implements DemoOutput {
   close(): void {}
 }
 
+export interface OutputPlace {
+  readonly terminal: Terminal & { readonly isTTY?: boolean };
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
 /** `nowMs` counts from the start of the demo. */
-export function chooseOutput(isJson: boolean, nowMs: () => number): DemoOutput {
-  const write = (text: string): boolean => process.stdout.write(text);
+export function chooseOutput(
+  isJson: boolean,
+  nowMs: () => number,
+  { terminal, env }: OutputPlace = { terminal: process.stdout, env: process.env },
+): DemoOutput {
+  const write = (text: string): unknown => terminal.write(text);
   if (isJson) return new JsonOutput(write);
   // CI systems offer a terminal now and then, and nobody to look at it.
-  if (!process.stdout.isTTY || process.env["TERM"] === "dumb" || process.env["CI"]) {
-    return new PlainOutput(write);
-  }
-  const noColour = process.env["NO_COLOR"];
-  return new LiveOutput(process.stdout, noColour === undefined || noColour === "", nowMs);
+  if (terminal.isTTY !== true || env["TERM"] === "dumb" || env["CI"]) return new PlainOutput(write);
+  return new LiveOutput(terminal, !env["NO_COLOR"], nowMs);
 }

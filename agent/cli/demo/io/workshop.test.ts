@@ -3,6 +3,7 @@
  * neighbours without the mark must not.
  */
 import { afterEach, describe, expect, test } from "bun:test";
+import { choosePlace } from "./agents.ts";
 import { goneOf, killAll, victimsOf } from "./killing.ts";
 import { descendantsOf, isGone, processesMarked, readProcess } from "./process-table.ts";
 import { killMarked, MARK_NAME } from "./workshop.ts";
@@ -52,6 +53,20 @@ describe("workshop", () => {
     expect(processesMarked(text)).toEqual([]);
     expect(readProcess(other.pid)?.state).not.toBe("Z");
     expect(other.exitCode).toBeNull();
+  });
+});
+
+describe("place", () => {
+  test("a port that somebody has is passed over", async () => {
+    const first = choosePlace();
+    const hostname = `127.${first.network[0]}.${first.network[1]}.1`;
+    const socket = { data: () => undefined };
+    const taken = Bun.listen({ hostname, port: first.port, socket });
+    try {
+      expect(choosePlace().port).toBe(first.port + 1);
+    } finally {
+      taken.stop(true);
+    }
   });
 });
 
