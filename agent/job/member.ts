@@ -218,7 +218,7 @@ export class JobMember {
     for (const active of this.#active.values()) this.#parts.pool.end(active.proxy, sink);
     this.#recoveries.clear();
     this.#active.clear();
-    for (const { job, rank } of this.#parts.programs.all()) {
+    for (const { job, rank } of this.#parts.programs.places()) {
       this.#parts.programs.remove(job, rank, sink);
     }
     this.#repeatAtMs = Number.POSITIVE_INFINITY;
@@ -380,9 +380,10 @@ export class JobMember {
       this.#drop(recovery, sink);
       this.#recoveries.delete(job);
     }
-    for (const program of programs.of(job)) {
-      if (over || record.placement[program.rank] !== config.id)
-        programs.remove(job, program.rank, sink);
+    for (const place of programs.places()) {
+      if (place.job !== job) continue;
+      if (over || record.placement[place.rank] !== config.id)
+        programs.remove(job, place.rank, sink);
     }
     this.#ends.onRecord(record, over);
     this.#collectAbandoned(record, sink);

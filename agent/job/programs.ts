@@ -23,6 +23,11 @@ export interface Program {
   removeAfter: boolean;
 }
 
+export interface RankPlace {
+  readonly job: string;
+  readonly rank: number;
+}
+
 export interface RankFiles {
   readonly segment: string;
   readonly regionsFolder: string;
@@ -41,6 +46,8 @@ export function rankFiles(config: NodeConfig, job: string, rank: number): RankFi
 export class Programs {
   readonly #config: NodeConfig;
   readonly #programs = new Map<string, Program>();
+  /** Ranks with shared memory here, whether or not a program still uses it. */
+  readonly #places = new Map<string, RankPlace>();
 
   constructor(config: NodeConfig) {
     this.#config = config;
@@ -56,6 +63,15 @@ export class Programs {
 
   of(job: string): readonly Program[] {
     return this.all().filter((program) => program.job === job);
+  }
+
+  places(): readonly RankPlace[] {
+    return [...this.#places.values()];
+  }
+
+  /** From the assignment on a rank has shared memory here, until `remove`. */
+  occupy(job: string, rank: number): void {
+    this.#places.set(`${job}/${rank}`, { job, rank });
   }
 
   /** Whether a process is there that may go on: it will idle and be rolled back in place. */
@@ -104,11 +120,11 @@ export class Programs {
     sink.push({ kind: "kill-program", job, rank });
   }
 
-  /** Ends it for good: the rank moved away or the job is over. */
+  /** Ends it for good: the rank moved away or the job is over. Its shared memory goes with it. */
   remove(job: string, rank: number, sink: EffectSink): void {
     const program = this.get(job, rank);
     if (program === undefined) {
-      sink.push({ kind: "remove-segments", job, rank });
+      this.#removeSegments(job, rank, sink);
       return;
     }
     program.next = null;
@@ -121,8 +137,12 @@ export class Programs {
     const program = this.get(job, rank);
     if (program === undefined) return null;
     this.#programs.delete(`${job}/${rank}`);
-    if (program.removeAfter) sink.push({ kind: "remove-segments", job, rank });
+    if (program.removeAfter) this.#removeSegments(job, rank, sink);
     if (program.next !== null) this.start(program.next, rank, sink);
     return program.ending ? null : program;
+  }
+
+  #removeSegments(job: string, rank: number, sink: EffectSink): void {
+    if (this.#places.delete(`${job}/${rank}`)) sink.push({ kind: "remove-segments", job, rank });
   }
 }

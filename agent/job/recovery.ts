@@ -77,6 +77,7 @@ export class Recovery {
       return;
     }
     for (const rank of this.localRanks) {
+      programs.occupy(this.job, rank);
       if (!programs.isAlive(this.job, rank)) this.fresh.add(rank);
     }
     const { record } = this.assign;

@@ -4,7 +4,7 @@
  * Nothing here decides, and nothing blocks: an agent that is silent for some hundred milliseconds is suspected by the others.
  * So disk writes are asynchronous, and memory that a job leaves behind is freed in the background.
  */
-import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { unreachable } from "../../../core/assert.ts";
@@ -270,13 +270,14 @@ export class World {
   }
 
   #removeSegments(job: string, rank: number): void {
-    const folder = join(this.#parts.sharedMemoryFolder, job, `rank-${rank}`);
+    const jobFolder = join(this.#parts.sharedMemoryFolder, job);
     const removed = join(this.#parts.sharedMemoryFolder, `removed-${this.#removedCount++}`);
     try {
       // At once out of the way of a program that is started anew; giving gigabytes back takes its time.
-      renameSync(folder, removed);
+      renameSync(join(jobFolder, `rank-${rank}`), removed);
+      rmdirSync(jobFolder);
     } catch {
-      return;
+      // There was nothing to remove, or another rank of the job has its folder here.
     }
     void rm(removed, { recursive: true, force: true });
   }
