@@ -225,8 +225,11 @@ class Round {
     const index = last === 0 ? 1 : last;
     const old = this.#agents[index - 1];
     if (old === undefined) return last;
-    if (!isAlive(old)) this.#restart(index);
-    else this.#hit({ ...strike, signal: "kill" }, index, [old.child.pid]);
+    if (isAlive(old)) {
+      this.#hit({ ...strike, signal: "kill" }, index, [old.child.pid]);
+      await old.child.exited;
+    }
+    this.#restart(index);
     const delayMs = Math.floor(strike.pick * 1_500);
     await Bun.sleep(delayMs);
     const agent = this.#agents[index - 1];
@@ -254,7 +257,9 @@ class Round {
     if (!pids.includes(agent.child.pid)) return;
     this.#kills.add(index);
     if (strike.restartAfterMs === null) return;
-    const again = Bun.sleep(strike.restartAfterMs).then(() => {
+    const { restartAfterMs } = strike;
+    const again = agent.child.exited.then(async () => {
+      await Bun.sleep(restartAfterMs);
       if (!this.#isOver) this.#restart(index);
     });
     this.#restarts.push(again);
@@ -270,39 +275,42 @@ class Round {
   async #lead(): Promise<string | null> {
     for (const agent of this.#agents) {
       const node = isAlive(agent) ? await agent.node() : null;
-      if (node?.lead) return node.lead;
+      if (this.#agents.some(({ id, child }) => id === node?.lead && child.exitCode === null)) {
+        return node?.lead ?? null;
+      }
     }
     return null;
   }
 
   /** Until the job is over. When it is not some time after the last strike, every node is brought back first. */
   async #outcome(client: Client, job: string): Promise<Ended> {
-    let isHelped = false;
     const startedMs = performance.now();
-    let helpedMs = 0;
+    let helpedMs = Number.POSITIVE_INFINITY;
     for (;;) {
-      if (client.isOver && client.child.signalCode === null) return client.ended();
-      if (this.#wasReaderLost) {
-        const record = await this.#record(job);
-        if (record?.state === "lost") return { code: EXIT_LOST, verdict: record.verdict ?? "" };
-        if (record?.state === "ended") {
-          return { code: record.exitCode, verdict: record.verdict ?? "" };
-        }
-      }
+      const ended = await this.#endOf(client, job);
+      if (ended !== null) return ended;
       const nowMs = performance.now();
-      const isStruck = this.#struckLast > 0 ? nowMs - this.#struckLast : nowMs - startedMs - 10_000;
-      if (!isHelped && isStruck > HELP_AFTER_MS) {
-        isHelped = true;
+      const quietSinceMs = this.#struckLast > 0 ? this.#struckLast : startedMs + 10_000;
+      if (nowMs > quietSinceMs + HELP_AFTER_MS && helpedMs === Number.POSITIVE_INFINITY) {
         helpedMs = nowMs;
         for (let index = 1; index <= NODES; index++) this.#restart(index);
       }
-      if (isHelped && nowMs - helpedMs > END_WITHIN_MS) {
+      if (nowMs - helpedMs > END_WITHIN_MS) {
         throw new Error(
           `${job} hangs: no end within ${END_WITHIN_MS} ms of every node being there`,
         );
       }
       await Bun.sleep(25);
     }
+  }
+
+  async #endOf(client: Client, job: string): Promise<Ended | null> {
+    if (client.isOver && client.child.signalCode === null) return client.ended();
+    if (!this.#wasReaderLost) return null;
+    const record = await this.#record(job);
+    if (record?.state === "lost") return { code: EXIT_LOST, verdict: record.verdict ?? "" };
+    if (record?.state !== "ended") return null;
+    return { code: record.exitCode, verdict: record.verdict ?? "" };
   }
 
   async #record(job: string): Promise<JobRecord | null> {
@@ -365,14 +373,34 @@ class Round {
   }
 
   async #checkNothingRuns(job: string): Promise<void> {
-    await until("no program of the job runs and its shared memory is gone", CLEAN_WITHIN_MS, () => {
-      for (const agent of this.#agents) {
+    const what = "no program of the job runs and its shared memory is gone";
+    await this.#untilNothingIsLeft(what, () => {
+      const running = this.#agents.flatMap((agent) => {
         const { programs, proxies } = preyOf(agent.child.pid, job, PROGRAM);
-        if (programs.length + proxies.length > 0) return null;
-      }
-      const left = readdirSync(this.#cluster.sharedMemory, { recursive: true }).map(String);
-      return left.every((path) => !path.includes(job) && !path.includes("removed-")) || null;
+        return [...programs, ...proxies].map((pid) => `${agent.id}: ${pid} ${commandOf(pid)}`);
+      });
+      const files = this.#files().filter((path) => path.includes(job) || path.includes("removed-"));
+      return [...running, ...files];
     });
+  }
+
+  async #untilNothingIsLeft(what: string, look: () => readonly string[]): Promise<void> {
+    let left: readonly string[] = [];
+    try {
+      await until(what, CLEAN_WITHIN_MS, () => {
+        left = look();
+        return left.length === 0 || null;
+      });
+    } catch {
+      this.#fail(`not within ${CLEAN_WITHIN_MS} ms: ${what}; left are ${left.join(", ")}`);
+    }
+  }
+
+  /** In shared memory, without the folders that the test made. */
+  #files(): readonly string[] {
+    return readdirSync(this.#cluster.sharedMemory, { recursive: true })
+      .map(String)
+      .filter((path) => path.includes("/"));
   }
 
   /** All agents leave in good order, and nothing is left. */
@@ -386,22 +414,14 @@ class Round {
         }
       }
       const mark = this.#mark.join("=");
-      await until("no process is left", CLEAN_WITHIN_MS, () => {
-        return processesMarked(mark).length === 0 || null;
-      });
-      const left = readdirSync(this.#cluster.sharedMemory, { recursive: true })
-        .map(String)
-        .filter((path) => path.includes("/"));
-      if (left.length > 0 && this.failures.length === 0) this.#fail(`left behind: ${left.join()}`);
+      await this.#untilNothingIsLeft("no process is left", () =>
+        processesMarked(mark).map((pid) => `${pid} ${commandOf(pid)}`),
+      );
+      await this.#untilNothingIsLeft("no shared memory is left", () => this.#files());
     } catch (error) {
       this.#fail(error instanceof Error ? error.message : String(error));
-      for (const pid of processesMarked(this.#mark.join("="))) {
-        this.#tell(
-          `left: ${pid} ${readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")}`,
-        );
-        signal([pid], "SIGKILL");
-      }
     }
+    signal(processesMarked(this.#mark.join("=")), "SIGKILL");
   }
 
   async close(): Promise<void> {
@@ -411,6 +431,14 @@ class Round {
 
 function isAlive(agent: TestAgent): boolean {
   return agent.child.exitCode === null && agent.child.signalCode === null;
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+  } catch {
+    return "(gone)";
+  }
 }
 
 /** What a strike of this kind may choose from at one node: groups of processes that go together. */
