@@ -29,7 +29,7 @@ export interface ProxyArguments {
 
 const SLEEP_MS_MAX = 500;
 /** A look at the rings costs nanoseconds, one at the sockets a system call. */
-const LOOKS_PER_POLL = 16;
+const LOOKS_PER_POLL = 32;
 const LOOKS_PER_TICK = 64;
 const YIELD_EVERY_MS = 1000;
 

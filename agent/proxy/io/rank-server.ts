@@ -34,6 +34,9 @@ import {
 
 const TWO_32 = 4_294_967_296;
 
+/** Operations without data: only the first words of their records count. */
+const BARE_OPS: ReadonlySet<number> = new Set([OP.barrier, OP.checkpoint, OP.finalize]);
+
 export interface ServerPlan {
   readonly epoch: number;
   readonly size: number;
@@ -193,6 +196,9 @@ export class RankServer {
   #decode(at: number): Result<Call, string> {
     const { words } = this.mapped.segment;
     const word = (index: number): number => words[at + index] ?? 0;
+    if (BARE_OPS.has(word(SUBMISSION.op))) {
+      return ok(this.#bareCall(word(SUBMISSION.op) as Op, word(SUBMISSION.request)));
+    }
     const wide = (low: number, high: number): number =>
       (word(low) >>> 0) + (word(high) >>> 0) * TWO_32;
     const bytes = wide(SUBMISSION.bytesLow, SUBMISSION.bytesHigh);
@@ -223,6 +229,21 @@ export class RankServer {
     return output.ok ? ok({ ...call, output: output.value }) : output;
   }
 
+  #bareCall(op: Op, request: number): Call {
+    return {
+      rank: this.rank,
+      op,
+      request,
+      peer: 0,
+      tag: 0,
+      input: { memory: this.mapped.memory, offset: SLAB_OFFSET, bytes: 0 },
+      totalBytes: 0,
+      numberType: null,
+      reduce: null,
+      output: null,
+    };
+  }
+
   /** Null: the call has no output of its own. */
   #outputBytes(call: Call): number | null {
     if (call.op === OP.allToAll) return call.input.bytes;
@@ -247,7 +268,6 @@ export class RankServer {
         return this.#judgeReduce(call);
       case OP.receive:
       case OP.piece:
-      case OP.checkpoint:
         return null;
       default:
         return isCollective(op) ? null : `operation ${op} is not known`;

@@ -108,19 +108,18 @@ export class Channel {
     this.#freeSlots.push(slot);
   }
 
+  /** A record of an operation without data: its other words are not looked at. */
+  submitBare(slot: number, op: number): void {
+    this.#begin(slot, op);
+    this.#commit();
+  }
+
   submit(slot: number, record: Submission): void {
-    this.check();
-    if (this.#openCount >= RING_SLOTS) this.waitUntil(() => this.#openCount < RING_SLOTS);
-    this.#openCount++;
+    const at = this.#begin(slot, record.op);
     const words = this.#words;
-    const { submissions } = this.mapped.segment;
-    const at = submissions.cursor;
     const bytes = record.bytes ?? 0;
     const total = record.totalBytes ?? bytes;
     const offset = record.offset ?? 0;
-    words[at + SUBMISSION.op] = record.op;
-    words[at + SUBMISSION.epoch] = this.#epoch;
-    words[at + SUBMISSION.request] = slot;
     words[at + SUBMISSION.peer] = record.peer ?? 0;
     words[at + SUBMISSION.tag] = record.tag ?? 0;
     words[at + SUBMISSION.area] = record.area ?? 0;
@@ -133,7 +132,24 @@ export class Channel {
     words[at + SUBMISSION.kind] = record.kind ?? 0;
     words[at + SUBMISSION.outArea] = record.outArea ?? 0;
     words[at + SUBMISSION.outOffset] = (record.outOffset ?? 0) | 0;
-    submissions.publish();
+    this.#commit();
+  }
+
+  /** Word index of the next record, its first words filled. */
+  #begin(slot: number, op: number): number {
+    this.check();
+    if (this.#openCount >= RING_SLOTS) this.waitUntil(() => this.#openCount < RING_SLOTS);
+    this.#openCount++;
+    const words = this.#words;
+    const at = this.mapped.segment.submissions.cursor;
+    words[at + SUBMISSION.op] = op;
+    words[at + SUBMISSION.epoch] = this.#epoch;
+    words[at + SUBMISSION.request] = slot;
+    return at;
+  }
+
+  #commit(): void {
+    this.mapped.segment.submissions.publish();
     this.#ring();
   }
 

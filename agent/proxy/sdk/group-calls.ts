@@ -46,7 +46,7 @@ export class GroupCalls {
   plain(op: number): Completion {
     if (this.#plainSlot < 0) this.#plainSlot = this.#open(this.#onPlain);
     this.#answer = null;
-    this.#channel.submit(this.#plainSlot, { op });
+    this.#channel.submitBare(this.#plainSlot, op);
     this.#channel.waitUntil(this.#isAnswered);
     return this.#answer as unknown as Completion;
   }
