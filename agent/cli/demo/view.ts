@@ -157,11 +157,14 @@ function curve(story: Story, size: Size): readonly Line[] {
   ];
 }
 
-/** `210 ms = detect 3 · agree 41 · …` */
+/** `210 ms = detect 3 · agree 41 · …`, without what took less than a hundredth. The summary has all. */
 export function describePhases(kill: KillMark): string {
   if (kill.recovery === null) return "recovering";
   const { phases, totalMs } = kill.recovery;
-  const parts = phases.map(({ phase, ms }) => `${phase} ${Math.round(ms)}`).join(" · ");
+  const parts = phases
+    .filter(({ ms }) => ms * 100 >= totalMs)
+    .map(({ phase, ms }) => `${phase} ${Math.round(ms)}`)
+    .join(" · ");
   return `${Math.round(totalMs)} ms = ${parts}`;
 }
 
