@@ -9,7 +9,7 @@ import type { DemoEvent, NodeRow, RunName } from "./events.ts";
 import { plotCurve } from "./plot.ts";
 import { EMPTY_STORY, type Story, tell } from "./story.ts";
 import { summarize } from "./summary.ts";
-import { describeHoldings, render } from "./view.ts";
+import { describeHoldings, describePhases, render } from "./view.ts";
 
 const STEPS = 400;
 
@@ -206,6 +206,25 @@ describe("plot", () => {
     const plot = { width: 2, height: 1, xMax: 4, yMax: 1 };
     expect(plotCurve([undefined, undefined, 99, 0], plot)).toEqual([" ⢁"]);
     expect(plotCurve([], plot)).toEqual(["  "]);
+  });
+});
+
+describe("phases of a recovery", () => {
+  const [kill] = storyOf(RECOVERED).kills;
+  if (kill === undefined) throw new Error("no kill");
+
+  test("are one line where there is room, and wrapped where there is not", () => {
+    expect(describePhases(kill, 100)).toEqual([
+      "300 ms = detect 4 · agree 56 · restore 140 · compute 100",
+    ]);
+    expect(describePhases(kill, 30)).toEqual([
+      "300 ms = detect 4 · agree 56 ·",
+      "restore 140 · compute 100",
+    ]);
+  });
+
+  test("are not told before the recovery is over", () => {
+    expect(describePhases({ ...kill, recovery: null }, 100)).toEqual(["recovering"]);
   });
 });
 

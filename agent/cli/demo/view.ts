@@ -157,22 +157,36 @@ function curve(story: Story, size: Size): readonly Line[] {
   ];
 }
 
-/** `210 ms = detect 3 · agree 41 · …`, without what took less than a hundredth. The summary has all. */
-export function describePhases(kill: KillMark): string {
-  if (kill.recovery === null) return "recovering";
+/** `210 ms = detect 3 · agree 41 · …` in lines of at most `width`, without what took less than a hundredth. */
+export function describePhases(kill: KillMark, width: number): readonly string[] {
+  if (kill.recovery === null) return ["recovering"];
   const { phases, totalMs } = kill.recovery;
   const parts = phases
     .filter(({ ms }) => ms * 100 >= totalMs)
-    .map(({ phase, ms }) => `${phase} ${Math.round(ms)}`)
-    .join(" · ");
-  return `${Math.round(totalMs)} ms = ${parts}`;
+    .map(({ phase, ms }) => `${phase} ${Math.round(ms)}`);
+  const lines: string[] = [];
+  let line = `${Math.round(totalMs)} ms =`;
+  parts.forEach((part, index) => {
+    const next = `${line} ${part}${index + 1 < parts.length ? " ·" : ""}`;
+    if (next.length <= width) {
+      line = next;
+      return;
+    }
+    lines.push(line);
+    line = next.slice(line.length + 1);
+  });
+  return [...lines, line];
 }
 
-function recoveryLines(kills: readonly KillMark[]): readonly Line[] {
-  return kills.map((kill) => [
-    span(` ${kill.node} lost  `, "red"),
-    span(describePhases(kill), kill.recovery === null ? "yellow" : "plain"),
-  ]);
+function recoveryLines(kills: readonly KillMark[], width: number): readonly Line[] {
+  return kills.flatMap((kill) => {
+    const title = ` ${kill.node} lost  `;
+    const colour = kill.recovery === null ? "yellow" : "plain";
+    return describePhases(kill, width - title.length).map((text, index): Line => {
+      const head = index === 0 ? title : " ".repeat(title.length);
+      return [span(head, "red"), span(text, colour)];
+    });
+  });
 }
 
 function eventLines(story: Story, count: number): readonly Line[] {
@@ -194,7 +208,7 @@ const EVENTS_WANTED = 8;
 export function render(story: Story, size: Size, hasColour: boolean): readonly string[] {
   const blank: Line = [];
   const top = [header(story), blank, ...nodeTable(story.nodes, size.width), blank];
-  const recoveries = recoveryLines(story.kills);
+  const recoveries = recoveryLines(story.kills, size.width);
   const free = size.height - top.length - recoveries.length;
   const wanted = free - CURVE_EXTRA - 2 - EVENTS_WANTED;
   const rows = Math.min(CURVE_ROWS_MAX, Math.max(CURVE_ROWS_MIN, wanted));
