@@ -6,8 +6,8 @@
 import { z } from "zod";
 import { CliError, EXIT_CONFIG, EXIT_USAGE } from "./cli-error.ts";
 
-/** A socket below it, `/holdfast-<8>/j-<8>/rank-<5>/segment.sock`, must stay within the 107 bytes of its address. */
-const SHM_CHARACTERS_MAX = 54;
+/** A socket below it, `/holdfast-<8>-<6>/j-<8>/rank-<5>/segment.sock`, must stay within the 107 bytes of its address. */
+const SHM_CHARACTERS_MAX = 48;
 
 const port = z.number().int().min(1).max(65_535);
 

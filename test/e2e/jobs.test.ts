@@ -256,6 +256,8 @@ describe("an agent killed alone", () => {
     const { node, programPid } = await whereIs(await run.job(), 1);
     await agents.find(({ id }) => id === node.id)?.kill();
     await until("the program is gone", 5_000, () => isGone(programPid) || null);
+    const shm = join(cluster.sharedMemory, node.id);
+    await until("its memory is free", 5_000, () => readdirSync(shm).length === 0 || null);
     run.child.kill("SIGINT");
     await run.ended();
   }, 30_000);

@@ -4,7 +4,7 @@
  * Each step that can fail for a reason outside holdfast fails with one line that names the thing and what to do; what was
  * claimed before is let go, and nothing on disk is changed by an agent that cannot start.
  */
-import { mkdirSync, realpathSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createCore } from "../../../core/core.ts";
 import { shardRoutes } from "../../checkpoint/io/shard-routes.ts";
@@ -74,10 +74,30 @@ function whyNotBound(error: BindError, settings: AgentSettings, protocol: string
   }
 }
 
-/** Its own folder in shared memory, the same at every start with this data folder. */
-function sharedMemoryOf(settings: AgentSettings): string {
+/** What its folders in shared memory begin with, the same at every start with this data folder. */
+function sharedMemoryPrefix(settings: AgentSettings): string {
   const digest = Bun.hash.xxHash3(realpathSync(settings.dataFolder)).toString(16).padStart(16, "0");
-  return join(settings.sharedMemory, `holdfast-${digest.slice(0, 8)}`);
+  return `holdfast-${digest.slice(0, 8)}-`;
+}
+
+/** A fresh folder for this run; those of earlier runs go. */
+function makeSharedMemory(settings: AgentSettings, incarnation: number): Result<string, string> {
+  const prefix = sharedMemoryPrefix(settings);
+  try {
+    mkdirSync(settings.sharedMemory, { recursive: true });
+    for (const name of readdirSync(settings.sharedMemory)) {
+      if (!name.startsWith(prefix)) continue;
+      rmSync(join(settings.sharedMemory, name), { recursive: true, force: true });
+    }
+    const folder = join(settings.sharedMemory, `${prefix}${incarnation}`);
+    mkdirSync(folder, { mode: 0o700 });
+    return ok(folder);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return err(
+      `shared memory ${settings.sharedMemory} cannot be used (${why}): choose another with --shm`,
+    );
+  }
 }
 
 function readMembership(
@@ -116,6 +136,8 @@ interface Claimed {
   readonly disk: Disk;
   readonly notes: ProcessNotes;
   readonly saved: SavedMembership | null;
+  /** Of this run. */
+  readonly incarnation: number;
   readonly sharedMemoryFolder: string;
 }
 
@@ -131,18 +153,14 @@ async function claim(settings: AgentSettings): Promise<Result<Claimed, OpenFailu
   }
   const notes = new ProcessNotes(folder.run, processOwner());
   for (const line of await notes.endAll()) settings.log.say("event", line);
-  const sharedMemoryFolder = sharedMemoryOf(settings);
-  try {
-    rmSync(sharedMemoryFolder, { recursive: true, force: true });
-    mkdirSync(sharedMemoryFolder, { recursive: true, mode: 0o700 });
-  } catch (cause) {
+  const incarnation = (saved.value?.incarnation ?? 0) + 1;
+  const shared = makeSharedMemory(settings, incarnation);
+  if (!shared.ok) {
     folder.release();
-    const why = cause instanceof Error ? cause.message : String(cause);
-    return err(
-      `shared memory ${settings.sharedMemory} cannot be used (${why}): choose another with --shm`,
-    );
+    return shared;
   }
-  return ok({ folder, disk, notes, saved: saved.value, sharedMemoryFolder });
+  const sharedMemoryFolder = shared.value;
+  return ok({ folder, disk, notes, incarnation, saved: saved.value, sharedMemoryFolder });
 }
 
 function machineOf(settings: AgentSettings, claimed: Claimed, store: StoreClient): NodeMachine {
@@ -189,7 +207,7 @@ function serve(
 export async function openAgent(settings: AgentSettings): Promise<Result<OpenAgent, OpenFailure>> {
   const claimed = await claim(settings);
   if (!claimed.ok) return claimed;
-  const { folder, disk, notes, sharedMemoryFolder, saved } = claimed.value;
+  const { folder, disk, notes, sharedMemoryFolder, incarnation } = claimed.value;
   let store: StoreClient;
   try {
     store = await openStore({ dataFolder: folder.path });
@@ -212,7 +230,7 @@ export async function openAgent(settings: AgentSettings): Promise<Result<OpenAge
     sharedMemoryFolder,
     modulesFolder: installSdk(sharedMemoryFolder),
     owner: processOwner(),
-    incarnation: (saved?.incarnation ?? 0) + 1,
+    incarnation,
   });
   const abandon = (line: string): Result<never, OpenFailure> => {
     agent.stop();

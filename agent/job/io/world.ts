@@ -109,7 +109,7 @@ export class World {
     const { output } = this;
     const { modulesFolder } = parts;
     this.#programs = new ProgramHost({ processes, notes, output, modulesFolder, onEvent: tell });
-    this.#guard = startGuard(folder.run, parts.owner);
+    this.#guard = startGuard({ runFolder: folder.run, owner: parts.owner, sharedMemoryFolder });
     this.links = this.#makeLinks();
   }
 
