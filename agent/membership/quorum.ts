@@ -2,10 +2,12 @@
  * Whether this node may act: it is in the newest view under its present incarnation, and hears a majority of it.
  *
  * "Hears" is any packet or message within `freezeMs`. A node that hears but is not heard is expelled by the others and told
- * so; a node that is heard but does not hear freezes here by itself.
+ * so; a node that is heard but does not hear freezes here by itself. Once frozen it acts again under the newest epoch
+ * it hears of, never under the one it was cut off with: the others have gone on from that.
  */
 import { majorityOf, type View } from "./membership.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Peer } from "./peers.ts";
 import type { Swim } from "./swim.ts";
 import type { MembershipTiming } from "./timing.ts";
 
@@ -15,7 +17,7 @@ export interface QuorumNeeds {
   readonly timing: MembershipTiming;
 }
 
-type FreezeKind = "no-view" | "turned-away" | "out" | "restarted" | "no-quorum" | "left";
+type FreezeKind = "no-view" | "turned-away" | "out" | "restarted" | "no-quorum" | "behind" | "left";
 
 interface Freeze {
   readonly kind: FreezeKind;
@@ -81,9 +83,23 @@ export class Quorum {
     }
     const count = this.#heardCount(view, now);
     const size = view.members.length;
-    if (count >= majorityOf(size)) return null;
+    if (count >= majorityOf(size)) {
+      const ahead = this.#freeze === null ? null : this.#ahead(view, now);
+      if (ahead === null) return null;
+      const reason = `${ahead.member.id} is under epoch ${ahead.epoch}: waiting for that view`;
+      return { kind: "behind", reason };
+    }
     const reason = `no quorum: ${count} of ${size} members heard, ${majorityOf(size)} needed`;
     return { kind: "no-quorum", reason };
+  }
+
+  /** Somebody heard of late who knows a newer view. In good order a view is a round trip away, so nobody freezes for it. */
+  #ahead(view: View, now: number): Peer | null {
+    const { swim, timing } = this.#needs;
+    for (const peer of swim.peers.all()) {
+      if (peer.epoch > view.epoch && now - peer.contactMs <= timing.freezeMs) return peer;
+    }
+    return null;
   }
 
   /** O(members); at each round and each view. */
