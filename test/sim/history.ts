@@ -8,9 +8,7 @@ import { prng } from "../../agent/runtime/prng.ts";
 import { whatIsUnsettled } from "./settled.ts";
 import { Users } from "./users.ts";
 import { Storm } from "./weather.ts";
-import { Cluster } from "./world/cluster.ts";
-import type { DecisionMachine } from "./world/machine.ts";
-import type { SimNode } from "./world/node.ts";
+import { Cluster, type ClusterOptions } from "./world/cluster.ts";
 import { Violation, type ViolationKind } from "./world/violation.ts";
 
 export interface HistoryOptions {
@@ -19,11 +17,11 @@ export interface HistoryOptions {
   readonly seconds: number;
   readonly scenario: ScenarioName;
   readonly keepLines: boolean;
-  readonly wrap?: (machine: DecisionMachine, node: SimNode) => DecisionMachine;
+  readonly defect?: Pick<ClusterOptions, "wrap" | "wrapMembership">;
 }
 
-/** `mixed` draws one of the others by the seed. */
-export const SCENARIOS = ["mixed", "full", "membership", "calm", "witness"] as const;
+/** `mixed` draws one of the others by the seed. `split`: nothing but long cuts. */
+export const SCENARIOS = ["mixed", "full", "membership", "calm", "witness", "split"] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 
 export interface Failure {
@@ -62,7 +60,7 @@ export function runHistory(options: HistoryOptions): HistoryResult {
     membershipOnly: shape.membershipOnly,
     keepLines: options.keepLines,
     driftMax: random.below(2) === 0 ? 0.002 : 0,
-    ...(options.wrap === undefined ? {} : { wrap: options.wrap }),
+    ...options.defect,
   });
   const stats = { faults: 0, settledMs: null as number | null };
   const failure = guarded(() => play(cluster, options, shape, stats));
@@ -83,26 +81,30 @@ export function runHistory(options: HistoryOptions): HistoryResult {
   };
 }
 
+const MIXED = [
+  ...(["full", "full", "full", "full", "full"] as const),
+  ...(["membership", "witness", "witness", "split", "calm"] as const),
+] as const;
+
 interface Shape {
   readonly workers: number;
   readonly witness: boolean;
   readonly membershipOnly: boolean;
   readonly calm: boolean;
+  readonly split: boolean;
 }
 
 function drawShape(options: HistoryOptions): Shape {
   const draw = prng(options.seed).fork("shape");
   const name =
-    options.scenario === "mixed"
-      ? ((["full", "full", "full", "membership", "witness", "calm"] as const)[draw.below(6)] ??
-        "full")
-      : options.scenario;
+    options.scenario === "mixed" ? (MIXED[draw.below(MIXED.length)] ?? "full") : options.scenario;
   const witness = name === "witness";
   return {
     workers: witness ? options.nodes - 1 : options.nodes,
     witness,
     membershipOnly: name === "membership",
     calm: name === "calm",
+    split: name === "split",
   };
 }
 
@@ -119,7 +121,7 @@ function play(
   cluster.startAll();
   cluster.runFor(1_500);
   if (!shape.membershipOnly) users.begin();
-  const storm = new Storm(cluster, random.fork("storm"));
+  const storm = new Storm(cluster, random.fork("storm"), shape.split);
   if (!shape.calm) storm.begin();
   runChecked(cluster, stormEndMs);
   storm.end();
@@ -127,11 +129,11 @@ function play(
   users.calm();
   while (cluster.time.nowMs() < totalMs) {
     runChecked(cluster, Math.min(totalMs, cluster.time.nowMs() + 250));
-    const why = whatIsUnsettled(cluster, users.wanted());
+    const why = users.whatIsRefused() ?? whatIsUnsettled(cluster, users.wanted());
     if (why === null) stats.settledMs ??= cluster.time.nowMs() - stormEndMs;
     else stats.settledMs = null;
   }
-  const why = whatIsUnsettled(cluster, users.wanted());
+  const why = users.whatIsRefused() ?? whatIsUnsettled(cluster, users.wanted());
   if (why !== null) throw new Violation("liveness", why.rule, why.text);
 }
 

@@ -34,13 +34,14 @@ export class Storm {
   #over = false;
   struck = 0;
 
-  constructor(cluster: Cluster, random: Prng) {
+  /** `split`: nothing but long cuts. */
+  constructor(cluster: Cluster, random: Prng, split = false) {
     this.cluster = cluster;
     this.random = random;
     const draw = random.fork("which");
     const kinds = FAULTS.filter((fault) => !(fault.needsJobs === true && cluster.membershipOnly));
-    this.#faults = kinds.filter((fault) => draw.unit() < fault.chance);
-    this.#meanMs = drawMs(draw, 400, 15_000);
+    this.#faults = split ? [LONG_CUT] : kinds.filter((fault) => draw.unit() < fault.chance);
+    this.#meanMs = split ? 4_000 : drawMs(draw, 400, 15_000);
     this.#wipes = draw.unit() < 0.3;
     const isBad = draw.unit() < 0.6;
     const conditions = {
@@ -169,6 +170,20 @@ function stop(storm: Storm, wholeHost: boolean): void {
     if (node.life === life) node.cont();
   });
 }
+
+/** Longer than either side needs to find out. */
+const LONG_CUT: Fault = {
+  name: "long cut",
+  chance: 1,
+  weight: 1,
+  strike: (storm) => {
+    if (storm.cluster.network.cutCount() > 0) return;
+    const { one, other } = split(storm);
+    if (one.length === 0 || other.length === 0) return;
+    storm.cluster.cut(one, other, storm.random.below(6) === 0);
+    storm.later(drawMs(storm.random, 4_000, 16_000), () => storm.cluster.heal());
+  },
+};
 
 const FAULTS: readonly Fault[] = [
   {

@@ -3,6 +3,7 @@
  */
 
 import type { JobRecord, JobRequest } from "../../../agent/job/job.ts";
+import type { NodeEffect } from "../../../agent/job/node-events.ts";
 import { NodeMachine } from "../../../agent/job/node-machine.ts";
 import { type CandidateOrder, orderByCore } from "../../../agent/job/placement.ts";
 import type { NodeId } from "../../../agent/membership/membership.ts";
@@ -31,7 +32,16 @@ export interface ClusterOptions {
   readonly driftMax?: number;
   /** A seeded defect: wraps the machine of each run of an agent. */
   readonly wrap?: (machine: DecisionMachine, node: SimNode) => DecisionMachine;
+  /** The same for membership inside the machine. */
+  readonly wrapMembership?: (membership: MembershipLike, node: SimNode) => MembershipLike;
+  /** Told of every line of the decision log. */
+  readonly onDecision?: (decision: Decision, node: SimNode) => void;
 }
+
+export type Decision = Extract<NodeEffect, { kind: "decision" }>;
+
+/** What `NodeMachine` uses of it. */
+export type MembershipLike = Pick<Membership, keyof Membership>;
 
 /** What the real store's client waits for a peer. */
 const STORE_ANSWER_MS = 2_000;
@@ -159,11 +169,12 @@ export class Cluster {
     },
   ): DecisionMachine {
     const { id, address, port, role } = node.place;
-    const membership = new Membership(
+    const real = new Membership(
       { id, instance: node.newInstance(), address, port, role, found: from.found },
       from.saved,
       node.prng.fork(`machine ${node.life}`),
     );
+    const membership = (this.options.wrapMembership?.(real, node) ?? real) as Membership;
     const machine = this.membershipOnly
       ? new MembershipOnly(membership)
       : this.#nodeMachine(node, membership, from.records);

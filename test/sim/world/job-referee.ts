@@ -28,10 +28,10 @@ import { holds } from "./violation.ts";
 import { expectedHash, initialState, type RankState } from "./workload.ts";
 
 /**
- * A side that lost touch goes on for so long before it knows: probes, suspicion and the freeze take about 3 s, and a node
- * that was stopped counts from when it went on.
+ * A side that lost touch goes on for so long before it knows: its freeze comes 2 to 3 s after the last packet, the others
+ * need at least 1 s to go on without it. A node that was stopped counts from when it went on.
  */
-const STALE_MS = 6_000;
+const STALE_MS = 4_000;
 
 /** Versions of one rank on one node: kept ones, one being written, a chain of deltas below. */
 const VERSIONS_OF_RANK_MAX = 20;

@@ -342,6 +342,7 @@ export class SimNode {
         break;
       case "decision":
         this.say(effect.job === null ? effect.text : `${effect.job}: ${effect.text}`);
+        this.cluster.options.onDecision?.(effect, this);
         break;
       case "reply":
         this.cluster.onReply(effect.token, effect.job, effect.refused);

@@ -148,6 +148,7 @@ export class Referee {
     facts.epoch = epoch;
     const text = view.members
       .map((m) => `${m.id} ${m.instance} ${m.incarnation} ${m.address}:${m.port} ${m.role}`)
+      .sort()
       .join(", ");
     const known = this.#views.get(epoch);
     if (known === undefined) this.#views.set(epoch, { text, node: node.id });
