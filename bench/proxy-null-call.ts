@@ -5,7 +5,7 @@
  * Method: one rank under a fake agent, real proxy and program processes; median over all calls of a run, median of the runs,
  * ours and peer in turn. Own cores: proxy and program bound to different processors. Shared core: both to one.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { FakeCluster } from "../agent/proxy/harness/fake-cluster.ts";
@@ -62,6 +62,30 @@ async function overUnixSocket(placing: Placing): Promise<number> {
   }
 }
 
+/** What two processes take that only pass a number back and forth: no call can cost less on this machine. */
+async function bareExchange(): Promise<number> {
+  const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "hf-"));
+  const main = join(PROGRAMS, "bare-exchange.ts");
+  const env = { ...process.env, WORDS: join(folder, "words"), BUN_BE_BUN: "1" };
+  writeFileSync(env.WORDS, new Uint8Array(4096));
+  const server = Bun.spawn([...onto(1), process.execPath, main], {
+    env: { ...env, ROLE: "server" },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  try {
+    const client = Bun.spawn([...onto(0), process.execPath, main], {
+      env,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const said = await new Response(client.stdout).json();
+    return (said as { readonly p50Ns: number }).p50Ns / 1000;
+  } finally {
+    server.kill("SIGKILL");
+    await server.exited;
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 async function measure(
   bench: string,
   placing: Placing,
@@ -94,7 +118,10 @@ export async function run(): Promise<readonly Measurement[]> {
   if (cpus().length > 1) {
     const own = { proxy: onto(1), program: onto(0) };
     const goal = { must: 1, aim: 0.2, where: "a core each" };
-    lines.push(await measure("proxy-null-call-own-cores", own, goal));
+    const line = await measure("proxy-null-call-own-cores", own, goal);
+    const floor = (await bareExchange()).toFixed(2);
+    const note = `${line.note}; two processes that only pass a number to and fro take ${floor} µs`;
+    lines.push({ ...line, note });
   }
   const goal = { must: 8, aim: 5, where: "one core for both" };
   lines.push(await measure("proxy-null-call-shared-core", shared, goal));
