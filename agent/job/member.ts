@@ -14,6 +14,7 @@ import type { AssignMessage, JobMessage, JobRecord, NodeLoad, RunningRank } from
 import { LocalEnds } from "./local-ends.ts";
 import type { NodeEvent } from "./node-events.ts";
 import { type NodeParts, onLineage } from "./parts.ts";
+import { Pausing } from "./pausing.ts";
 import { RecordKeeper } from "./record-keeper.ts";
 import { isOver, ranksOf } from "./records.ts";
 import { Recovery } from "./recovery.ts";
@@ -41,6 +42,7 @@ export class JobMember {
   readonly #keeper: RecordKeeper;
   readonly #seals: SealKeeper;
   readonly #broken = new BrokenLinks();
+  readonly #pausing: Pausing;
   #load: NodeLoad = { cores: 1, freeMemoryBytes: 0, loadAverage: 0 };
   #settled = true;
   #reported = false;
@@ -49,6 +51,7 @@ export class JobMember {
   constructor(parts: NodeParts) {
     this.#parts = parts;
     this.#keeper = new RecordKeeper(parts.book);
+    this.#pausing = new Pausing(parts.programs);
     this.#seals = new SealKeeper(parts, (job, version) => this.#active.get(job)?.onSealed(version));
   }
 
@@ -86,6 +89,7 @@ export class JobMember {
     if (message.kind === "settled") {
       if (message.epoch === sink.epoch) {
         this.#settled = true;
+        this.#pausing.onSettled(sink);
         this.#ensureWarm(sink);
       }
     } else if (message.kind === "assign") this.#onAssign(message, sink);
@@ -204,9 +208,7 @@ export class JobMember {
 
   /** A node without a quorum: nothing computes or is written until it is back. */
   onFrozen(sink: EffectSink): void {
-    for (const { job, rank } of this.#parts.programs.all()) {
-      sink.push({ kind: "pause-program", job, rank });
-    }
+    this.#pausing.onFrozen(sink);
   }
 
   /** The others have gone on without this node: what runs here belongs to an abandoned history. */
@@ -225,9 +227,7 @@ export class JobMember {
   }
 
   onThawed(sink: EffectSink): void {
-    for (const { job, rank } of this.#parts.programs.all()) {
-      sink.push({ kind: "continue-program", job, rank });
-    }
+    this.#pausing.onThawed(sink);
   }
 
   running(): readonly RunningRank[] {
@@ -298,6 +298,7 @@ export class JobMember {
       return;
     }
     this.keep(message.record, null, sink);
+    this.#pausing.onAssigned(job, sink);
     if (ranksOf(message.record, this.#parts.config.id).length === 0) return;
     this.#collectAbandoned(message.record, sink);
     const recovery = new Recovery(this.#parts, message);

@@ -28,6 +28,8 @@ export class Quorum {
   readonly #needs: QuorumNeeds;
   #freeze: Freeze | null = null;
   #turnedAway: string | null = null;
+  /** Since when a newer view is heard of that does not come: this node is not heard, so it cannot ask. */
+  #aheadSinceMs: number | null = null;
 
   constructor(needs: QuorumNeeds) {
     this.#needs = needs;
@@ -83,17 +85,26 @@ export class Quorum {
     }
     const count = this.#heardCount(view, now);
     const size = view.members.length;
-    if (count >= majorityOf(size)) {
-      const ahead = this.#freeze === null ? null : this.#ahead(view, now);
-      if (ahead === null) return null;
-      const reason = `${ahead.member.id} is under epoch ${ahead.epoch}: waiting for that view`;
-      return { kind: "behind", reason };
-    }
+    if (count >= majorityOf(size)) return this.#behind(view, now);
     const reason = `no quorum: ${count} of ${size} members heard, ${majorityOf(size)} needed`;
     return { kind: "no-quorum", reason };
   }
 
-  /** Somebody heard of late who knows a newer view. In good order a view is a round trip away, so nobody freezes for it. */
+  /** With a quorum, but perhaps of a view that the others have left behind. */
+  #behind(view: View, now: number): Freeze | null {
+    const ahead = this.#ahead(view, now);
+    if (ahead === null) {
+      this.#aheadSinceMs = null;
+      return null;
+    }
+    this.#aheadSinceMs ??= now;
+    const isLong = now - this.#aheadSinceMs >= this.#needs.timing.freezeMs;
+    if (this.#freeze === null && !isLong) return null;
+    const reason = `${ahead.member.id} is under epoch ${ahead.epoch}: waiting for that view`;
+    return { kind: "behind", reason };
+  }
+
+  /** Somebody heard of late who knows a newer view. In good order that view is a round trip away. */
   #ahead(view: View, now: number): Peer | null {
     const { swim, timing } = this.#needs;
     for (const peer of swim.peers.all()) {
