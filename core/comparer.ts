@@ -17,6 +17,7 @@ export interface Comparer {
   changedWindowRanges(byteCount: number): Uint32Array;
   encodeBegin(): void;
   encodeGap(): number;
+  encodeSkip(byteCount: number): void;
   encodeWindow(byteCount: number): Uint8Array;
 }
 
@@ -76,6 +77,7 @@ export function comparer(kernels: Kernels, memory: CoreMemory): Comparer {
     },
     encodeBegin: () => kernels.encodeBegin(),
     encodeGap: () => kernels.encodeGap(),
+    encodeSkip: (byteCount) => kernels.encodeSkip(byteCount),
     encodeWindow: (byteCount) => {
       assert(byteCount <= WINDOW_BYTES, "within the window");
       return memory.output.subarray(0, kernels.encodeWindow(byteCount));

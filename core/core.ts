@@ -89,6 +89,8 @@ export interface Core {
   encodeBegin(): void;
   /** Equal bytes since the last record. */
   encodeGap(): number;
+  /** Passes over bytes that are known to be equal, instead of encoding them. At most 2^32 - 1 at a time. */
+  encodeSkip(byteCount: number): void;
   /** View: the records of the first `byteCount` bytes of the two windows, the next in order. Often empty. */
   encodeWindow(byteCount: number): Uint8Array;
 

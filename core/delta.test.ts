@@ -177,6 +177,24 @@ describe("delta", () => {
     expect(pieces.join("")).toBe(oracle.encodeWindow(before, after).toHex());
   });
 
+  test("passes over what is known to be equal as if it had been compared", () => {
+    const before = noise(3 * PAGE_BYTES);
+    const after = edited(before, 1, 2 * PAGE_BYTES + 9);
+    core.encodeBegin();
+    const pieces = [0, 1, 2].map((page) => {
+      const part = [page * PAGE_BYTES, (page + 1) * PAGE_BYTES] as const;
+      if (page === 1) {
+        core.encodeSkip(PAGE_BYTES);
+        return "";
+      }
+      core.beforeWindow().set(before.subarray(...part));
+      core.inputWindow().set(after.subarray(...part));
+      return core.encodeWindow(PAGE_BYTES).toHex();
+    });
+    expect(pieces.join("")).toBe(oracle.encodeWindow(before, after).toHex());
+    expect(core.encodeGap()).toBe(PAGE_BYTES - 10);
+  });
+
   test("never needs more than the window and its slack", () => {
     const before = new Uint8Array(WINDOW_BYTES);
     const worst = before.map((_, i) => (i % 9 === 0 ? 1 : 0));

@@ -15,6 +15,7 @@ export interface Kernels {
   readonly changedBlockRuns: (byteCount: number) => number;
   readonly encodeBegin: () => void;
   readonly encodeGap: () => number;
+  readonly encodeSkip: (byteCount: number) => void;
   readonly encodeWindow: (byteCount: number) => number;
   readonly commonBegin: () => void;
   readonly commonBatch: (
@@ -42,6 +43,7 @@ export const KERNEL_NAMES: readonly (keyof Kernels)[] = [
   "digestStreamPages",
   "encodeBegin",
   "encodeGap",
+  "encodeSkip",
   "encodeWindow",
   "memory",
   "rank",

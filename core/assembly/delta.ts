@@ -107,6 +107,11 @@ export function encodeGap(): f64 {
   return gapBytes as f64;
 }
 
+/** Passes over bytes that are known to be equal. */
+export function encodeSkip(byteCount: u32): void {
+  gapBytes += byteCount as u64;
+}
+
 export function encodeBegin(): void {
   gapBytes = 0;
 }

@@ -1,6 +1,6 @@
 /** The module's exports: the ABI. `core/core.ts` has the same list with types, and a test compares the two. */
 export { commonBatch, commonBegin } from "./common-state";
-export { changedBlockRuns, encodeBegin, encodeGap, encodeWindow } from "./delta";
+export { changedBlockRuns, encodeBegin, encodeGap, encodeSkip, encodeWindow } from "./delta";
 export {
   digestInputPages,
   digestStreamPages,

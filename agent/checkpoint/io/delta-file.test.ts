@@ -15,7 +15,7 @@ import { DELTA_HEADER_BYTES, RecordJoiner } from "../delta-file.ts";
 import { applyDeltaFile } from "./delta-apply.ts";
 import { closeSource, DeltaFileError, openSource } from "./delta-file.ts";
 import { makeDeltaFile } from "./delta-make.ts";
-import { encodeStrip, STRIP_BYTES } from "./delta-strip.ts";
+import { STRIP_BYTES, StripEncoder } from "./delta-strip.ts";
 
 const core = createCore();
 let folder = "";
@@ -122,9 +122,10 @@ describe("a delta file", () => {
     const made = readFileSync(at("delta"));
     const joiner = new RecordJoiner();
     const files = { base: openSource(at("base")), target: openSource(at("new")) };
+    const encoder = new StripEncoder(core, files.base, files.target);
     const pieces: Uint8Array[] = [];
     for (let index = 0; index <= 12; index++) {
-      const strip = encodeStrip(core, files.base, files.target, index);
+      const strip = encoder.encode(index);
       pieces.push(...joiner.join(strip.records, strip.gapBytes));
     }
     closeSource(files.base);

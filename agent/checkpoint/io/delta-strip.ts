@@ -10,6 +10,8 @@ import { type OpenFile, readAt } from "./delta-file.ts";
 
 export const STRIP_BYTES: number = 16 * WINDOW_BYTES;
 
+const NOTHING: Uint8Array = new Uint8Array(0);
+
 export interface Strip {
   readonly index: number;
   readonly records: Uint8Array;
@@ -26,13 +28,19 @@ export class WindowDigests {
   #count = 0;
 
   /** An empty window does not count. */
-  add(window: Uint8Array): void {
-    if (window.byteLength > 0) this.#words[this.#count++] = Bun.hash.xxHash3(window);
+  add(window: Uint8Array): bigint | null {
+    const digest = window.byteLength === 0 ? null : Bun.hash.xxHash3(window);
+    this.put(digest);
+    return digest;
   }
 
-  /** What was taken in since the last call; a view until the next `add`. */
+  put(digest: bigint | null): void {
+    if (digest !== null) this.#words[this.#count++] = digest;
+  }
+
+  /** What was taken in since the last call. */
   take(): Uint8Array {
-    const bytes = new Uint8Array(this.#words.buffer, 0, this.#count * 8);
+    const bytes = new Uint8Array(this.#words.buffer.slice(0, this.#count * 8));
     this.#count = 0;
     return bytes;
   }
@@ -48,28 +56,49 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-export function encodeStrip(core: Core, base: OpenFile, target: OpenFile, index: number): Strip {
-  const before = core.beforeWindow();
-  const input = core.inputWindow();
-  const baseDigests = new WindowDigests();
-  const targetDigests = new WindowDigests();
-  const pieces: Uint8Array[] = [];
-  core.encodeBegin();
-  const end = Math.min((index + 1) * STRIP_BYTES, Math.max(base.bytes, target.bytes));
-  for (let at = index * STRIP_BYTES; at < end; at += WINDOW_BYTES) {
-    const baseBytes = readAt(base, before, at);
-    const targetBytes = readAt(target, input, at);
-    baseDigests.add(before.subarray(0, baseBytes));
-    targetDigests.add(input.subarray(0, targetBytes));
-    before.fill(0, baseBytes, Math.max(baseBytes, targetBytes));
-    const records = core.encodeWindow(targetBytes);
-    if (records.byteLength > 0) pieces.push(records.slice());
+/** Encodes strips of one pair of files. */
+export class StripEncoder {
+  readonly #core: Core;
+  readonly #base: OpenFile;
+  readonly #target: OpenFile;
+  readonly #baseDigests: WindowDigests = new WindowDigests();
+  readonly #targetDigests: WindowDigests = new WindowDigests();
+
+  constructor(core: Core, base: OpenFile, target: OpenFile) {
+    this.#core = core;
+    this.#base = base;
+    this.#target = target;
   }
-  return {
-    index,
-    records: joined(pieces),
-    gapBytes: core.encodeGap(),
-    baseDigests: baseDigests.take(),
-    targetDigests: targetDigests.take(),
-  };
+
+  encode(index: number): Strip {
+    const pieces: Uint8Array[] = [];
+    this.#core.encodeBegin();
+    const end = Math.min((index + 1) * STRIP_BYTES, Math.max(this.#base.bytes, this.#target.bytes));
+    for (let at = index * STRIP_BYTES; at < end; at += WINDOW_BYTES) {
+      const records = this.#encodeWindow(at);
+      if (records.byteLength > 0) pieces.push(records.slice());
+    }
+    return {
+      index,
+      records: joined(pieces),
+      gapBytes: this.#core.encodeGap(),
+      baseDigests: this.#baseDigests.take(),
+      targetDigests: this.#targetDigests.take(),
+    };
+  }
+
+  #encodeWindow(at: number): Uint8Array {
+    const [before, input] = [this.#core.beforeWindow(), this.#core.inputWindow()];
+    const base = before.subarray(0, readAt(this.#base, before, at));
+    const target = input.subarray(0, readAt(this.#target, input, at));
+    const baseDigest = this.#baseDigests.add(base);
+    if (Buffer.compare(base, target) === 0) {
+      this.#targetDigests.put(baseDigest);
+      this.#core.encodeSkip(target.byteLength);
+      return NOTHING;
+    }
+    this.#targetDigests.add(target);
+    before.fill(0, base.byteLength, Math.max(base.byteLength, target.byteLength));
+    return this.#core.encodeWindow(target.byteLength);
+  }
 }

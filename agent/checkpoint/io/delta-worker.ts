@@ -2,15 +2,14 @@
  * The second thread of `makeDeltaFile`: encodes the strips it is asked for, in order. An entry of its own in the compiled
  * binary (`*-worker.ts`).
  */
+import { assert } from "../../../core/assert.ts";
 import { createCore } from "../../../core/core.ts";
 import { DeltaFileError, type DeltaFileErrorKind, type OpenFile } from "./delta-file.ts";
-import { encodeStrip, type Strip } from "./delta-strip.ts";
+import { type Strip, StripEncoder } from "./delta-strip.ts";
 
-export interface ToDeltaWorker {
-  readonly base: OpenFile;
-  readonly target: OpenFile;
-  readonly index: number;
-}
+export type ToDeltaWorker =
+  | { readonly kind: "files"; readonly base: OpenFile; readonly target: OpenFile }
+  | { readonly kind: "strip"; readonly index: number };
 
 export type FromDeltaWorker =
   | { readonly kind: "ready" }
@@ -24,11 +23,12 @@ export type FromDeltaWorker =
 
 declare const self: Worker;
 
-const core = createCore();
+let encoder: StripEncoder | null = null;
 
-function answer({ base, target, index }: ToDeltaWorker): FromDeltaWorker {
+function encode(index: number): FromDeltaWorker {
+  assert(encoder !== null, "files come first");
   try {
-    return { kind: "strip", strip: encodeStrip(core, base, target, index) };
+    return { kind: "strip", strip: encoder.encode(index) };
   } catch (error) {
     if (!(error instanceof DeltaFileError)) throw error;
     return { kind: "failed", failure: error.kind, path: error.path, what: error.what };
@@ -36,6 +36,10 @@ function answer({ base, target, index }: ToDeltaWorker): FromDeltaWorker {
 }
 
 self.onmessage = (event: MessageEvent<ToDeltaWorker>) => {
-  self.postMessage(answer(event.data));
+  const message = event.data;
+  if (message.kind === "strip") self.postMessage(encode(message.index));
+  else {
+    encoder = new StripEncoder(createCore(), message.base, message.target);
+    self.postMessage({ kind: "ready" } satisfies FromDeltaWorker);
+  }
 };
-self.postMessage({ kind: "ready" } satisfies FromDeltaWorker);
