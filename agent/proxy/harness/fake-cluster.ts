@@ -144,7 +144,7 @@ export class FakeCluster {
         holdings: this.nodes.map((of) => ({ node: of, holdings: this.#holdingsOf(of) })),
         lineage: this.lineage,
         poisoned: [],
-        everSealed: newest > 0,
+        everSealed: this.saved.some(({ version }) => this.#isSealed(version)),
         nextVersion: (newest + 1) as Version,
         idleWithinMs: this.#options.idleWithinMs ?? 5000,
       });
@@ -241,7 +241,11 @@ export class FakeCluster {
     return this.placement.flatMap((of, rank) => (of === node ? [rank] : []));
   }
 
-  /** A version counts once every rank's copy is there. */
+  /** Every rank's copy is there. */
+  #isSealed(version: Version): boolean {
+    return this.saved.filter((saved) => saved.version === version).length === this.size;
+  }
+
   #holdingsOf(node: NodeId): readonly Holding[] {
     return this.saved
       .filter(({ rank }) => this.placement[rank] === node)
@@ -251,7 +255,7 @@ export class FakeCluster {
         version,
         epoch,
         parent: null,
-        sealed: this.saved.filter((other) => other.version === version).length === this.size,
+        sealed: this.#isSealed(version),
         bytes: 0,
       }));
   }
