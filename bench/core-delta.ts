@@ -51,11 +51,7 @@ function makeFiles(folder: string): { readonly base: string; readonly target: st
 
 function runOnce(command: readonly string[]): number {
   const startNs = Bun.nanoseconds();
-  const run = Bun.spawnSync([...command], {
-    stdout: "ignore",
-    stderr: "pipe",
-    env: { ...process.env, BUN_BE_BUN: "0" },
-  });
+  const run = Bun.spawnSync([...command], { stdout: "ignore", stderr: "pipe" });
   const ms = (Bun.nanoseconds() - startNs) / 1e6;
   assert(run.exitCode === 0, `${command[0]} failed: ${run.stderr.toString()}`);
   return ms;
