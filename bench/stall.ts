@@ -25,13 +25,13 @@ function total(results: readonly StallResult[], of: (result: StallResult) => num
   return results.reduce((sum, result) => sum + of(result), 0);
 }
 
-/** What the others did: `suspected it 4 times of 20, counted it out 0, wronged each other 0`. */
+/** What the others did: `suspected it themselves 4 times of 20, counted it out 0, each other 0`. */
 function others(results: readonly StallResult[]): string {
   const most = results.length * (HOSTS - 1);
   const suspected = total(results, ({ suspectedBy }) => suspectedBy);
   const out = total(results, ({ countedOutBy }) => countedOutBy);
   const wronged = total(results, ({ falseVerdicts }) => falseVerdicts);
-  return `suspected it ${suspected} times of ${most}, counted it out ${out}, each other ${wronged}`;
+  return `suspected it themselves ${suspected} times of ${most}, counted it out ${out}, each other ${wronged}`;
 }
 
 async function trials(hosts: Hosts): Promise<readonly (readonly StallResult[])[]> {

@@ -5,7 +5,7 @@
  * there is no way out of them. They have no names, only processes that hold them; those, and whatever runs in the hosts, end
  * with this process however it ends (`setpriv --pdeathsig`), and with the last of them a namespace is gone.
  */
-import { mkdirSync, mkdtempSync, readlinkSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LineSplitter } from "../../agent/runtime/io/lines.ts";
@@ -13,7 +13,7 @@ import { Unavailable } from "../bench.ts";
 
 const HOLDER_WITHIN_MS = 5_000;
 /** Signals that end a benchmark by hand; the folders go then too. */
-const ENDING = { SIGINT: 130, SIGTERM: 143 } as const;
+const ENDING = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /** What a cable that is pulled does: nothing comes in, nothing goes out, nobody is told. The host still reaches itself. */
 const CUT = `table inet cut {
@@ -32,6 +32,9 @@ const PARTS = [
 
 const PATH = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
 
+/** Without root the namespaces belong to a user namespace, in which this user is root. */
+const AS_ROOT: readonly string[] = process.getuid?.() === 0 ? [] : ["--map-root-user"];
+
 /** What keeps this machine from having such hosts, in words with the remedy; null for nothing. */
 export function whyNoHosts(): string | null {
   for (const { command, remedy } of PARTS) {
@@ -39,37 +42,53 @@ export function whyNoHosts(): string | null {
   }
   const script = `ip link add name br0 type bridge && ip link add name a type veth peer name b &&
     nft 'table inet t { chain c { type filter hook input priority 0; drop; }; }'`;
-  const child = Bun.spawnSync(["unshare", "-n", "sh", "-c", script], {
+  const child = Bun.spawnSync(["unshare", ...AS_ROOT, "-n", "sh", "-c", script], {
     env: { ...process.env, PATH },
   });
   if (child.exitCode === 0) return null;
   const detail = child.stderr.toString().trim().split("\n")[0];
-  return `no network namespaces with a bridge and nftables (root?): ${detail}`;
+  return `no network namespaces with a bridge and nftables (run as root?): ${detail}`;
 }
 
 function tied(argv: readonly string[]): string[] {
   return ["setpriv", "--pdeathsig", "KILL", ...argv];
 }
 
-function namespaceOf(pid: number | "self"): string {
-  return readlinkSync(`/proc/${pid}/ns/net`);
-}
-
-async function hold(): Promise<Bun.Subprocess> {
-  const holder = Bun.spawn(tied(["unshare", "-n", "sleep", "infinity"]), {
+/** `first` made the user namespace, if there is one. */
+async function hold(first: Bun.Subprocess | null): Promise<Bun.Subprocess> {
+  const sleep = tied(["sleep", "infinity"]);
+  const own = first === null ? AS_ROOT : [];
+  const holder = Bun.spawn([...userOf(first), "unshare", ...own, "-n", ...sleep], {
     stdio: ["ignore", "ignore", "ignore"],
     env: { ...process.env, PATH },
   });
   const giveUpMs = performance.now() + HOLDER_WITHIN_MS;
-  while (namespaceOf(holder.pid) === namespaceOf("self")) {
-    if (performance.now() > giveUpMs) throw new Unavailable("no network namespace can be made");
+  while (!isHeld(holder.pid)) {
+    if (holder.exitCode !== null || performance.now() > giveUpMs) {
+      holder.kill("SIGKILL");
+      throw new Unavailable("no network namespace can be made");
+    }
     await Bun.sleep(2);
   }
   return holder;
 }
 
+/** Once it sleeps, its namespaces are made and what it maps is written. */
+function isHeld(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8") === "sleep\n";
+  } catch {
+    return false;
+  }
+}
+
+function userOf(holder: Bun.Subprocess | null): readonly string[] {
+  if (holder === null || AS_ROOT.length === 0) return [];
+  return ["nsenter", `--user=/proc/${holder.pid}/ns/user`, "--preserve-credentials"];
+}
+
 function inside(holder: Bun.Subprocess, argv: readonly string[]): string[] {
-  return ["nsenter", `--net=/proc/${holder.pid}/ns/net`, ...argv];
+  return [...userOf(holder), "nsenter", `--net=/proc/${holder.pid}/ns/net`, ...argv];
 }
 
 function runIn(holder: Bun.Subprocess, argv: readonly string[]): string {
@@ -106,8 +125,9 @@ export class Hosts {
   static async open(count: number): Promise<Hosts> {
     const missing = whyNoHosts();
     if (missing !== null) throw new Unavailable(missing);
-    const [bridge, ...holders] = await Promise.all(Array.from({ length: count + 1 }, hold));
-    const hosts = new Hosts(bridge as Bun.Subprocess, holders);
+    const bridge = await hold(null);
+    const holders = await Promise.all(Array.from({ length: count }, () => hold(bridge)));
+    const hosts = new Hosts(bridge, holders);
     try {
       hosts.#wire();
     } catch (error) {
@@ -142,7 +162,7 @@ export class Hosts {
 
   /** Starts what stays. Each line it says is stamped when it is read, on the one clock of this process. */
   start(index: number, argv: readonly string[], onLine: LineListener): Bun.Subprocess {
-    const child = Bun.spawn(tied(inside(this.#holder(index), argv)), {
+    const child = Bun.spawn(inside(this.#holder(index), tied(argv)), {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, PATH },
     });

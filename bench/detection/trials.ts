@@ -50,6 +50,18 @@ function verdictsIn(notices: readonly Notice[]): number {
   return pairs(notices.filter(isVerdict));
 }
 
+/** Whom `observer` suspected by itself or counted out. */
+function accusations(notices: readonly Notice[], observer: number): number {
+  return pairs(
+    notices.filter(
+      (notice) =>
+        notice.observer === observer &&
+        notice.subject !== observer &&
+        (notice.kind === "suspect" || isVerdict(notice)),
+    ),
+  );
+}
+
 function pairs(notices: readonly Notice[]): number {
   return new Set(notices.map(({ observer, subject }) => `${observer} ${subject}`)).size;
 }
@@ -65,6 +77,8 @@ export interface CutResult {
   readonly falseVerdicts: number;
   /** Suspicions of the others of each other. */
   readonly falseSuspicions: number;
+  /** Whom the one cut off suspects or counts out: to it, all others are gone. */
+  readonly victimAccuses: number;
 }
 
 interface Cut {
@@ -103,7 +117,8 @@ export async function cutTrial(
   await untilWhole(clusters);
   return clusters.map((cluster) => {
     const known = timesOf(hosts, cluster, cut, ["out", "agreed-out"]);
-    const amongOthers = since(cluster, cut.atMs).filter(
+    const said = since(cluster, cut.atMs);
+    const amongOthers = said.filter(
       ({ observer, subject }) => observer !== victim && subject !== victim,
     );
     return {
@@ -112,6 +127,7 @@ export async function cutTrial(
       agreedMs: cluster.hasViews ? Math.max(...timesOf(hosts, cluster, cut, ["agreed-out"])) : null,
       falseVerdicts: verdictsIn(amongOthers),
       falseSuspicions: pairs(amongOthers.filter(({ kind }) => kind === "suspect")),
+      victimAccuses: accusations(said, victim),
     };
   });
 }
@@ -171,7 +187,7 @@ export async function stallTrial(
       ({ observer, subject }) => observer !== index && subject !== index,
     );
     return {
-      accusations: pairs(own.filter((notice) => notice.kind === "suspect" || isVerdict(notice))),
+      accusations: accusations(said, index),
       verdicts: verdictsIn(own),
       suspectedBy: observers(about.filter(({ kind }) => kind === "suspect")),
       countedOutBy: observers(about.filter(isVerdict)),

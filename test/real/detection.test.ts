@@ -92,6 +92,8 @@ describe("five agents on five hosts", () => {
           const [mine, theirs] = await cutTrial(on, clusters, 3);
           expect(mine?.agreedMs).toBeLessThan(0.6 * (theirs?.knownMs ?? 0));
           expect(mine?.falseVerdicts).toBeLessThanOrEqual(theirs?.falseVerdicts ?? 0);
+          // Whoever accuses is heard: the host that hears nobody for seconds.
+          expect(mine?.victimAccuses).toBeGreaterThan(0);
         },
       ),
     LIMIT_MS,
