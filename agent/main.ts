@@ -3,7 +3,7 @@
  *
  * A proxy is started in the middle of a recovery, when every millisecond counts, and needs none of what the commands load
  * (an HTTP framework, a command line parser, schemas: 40 ms). So this file looks at the first argument before it loads
- * anything. These are the only dynamic imports of the project; the bundler puts them all into the executable.
+ * anything. A delta of small files is made in the time that loading the rest would take. These are the only dynamic imports of the project; the bundler puts them all into the executable.
  */
 async function main(): Promise<void> {
   const [command, ...args] = process.argv.slice(2);
@@ -13,6 +13,9 @@ async function main(): Promise<void> {
   } else if (command === "guard") {
     const { runGuardCommand } = await import("./cli/guard.ts");
     await runGuardCommand(args);
+  } else if (command === "delta") {
+    const { runDeltaCommand } = await import("./cli/delta-only.ts");
+    await runDeltaCommand(process.argv.slice(2));
   } else {
     const { runCli } = await import("./cli/cli.ts");
     await runCli(process.argv.slice(2));

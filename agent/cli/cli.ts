@@ -1,45 +1,17 @@
 /**
- * The command line: which commands there are, and how each ends when something is wrong.
- *
- * A wrong command line is one line and exit code 2; a problem is one line and the code of its kind; a defect of holdfast shows
- * where it happened and ends with 70.
+ * All commands of the executable.
  */
-import { Command, CommanderError } from "commander";
-import { HOLDFAST_VERSION } from "../job/io/status.ts";
 import { agentCommand } from "./agent.ts";
-import { CliError, EXIT_USAGE } from "./cli-error.ts";
 import { deltaCommand } from "./delta.ts";
 import { demoCommand, janitorCommand } from "./demo.ts";
 import { jobCommand } from "./job.ts";
+import { runProgram } from "./program.ts";
 import { runCommand } from "./run.ts";
 import { statusCommand } from "./status.ts";
 import { whatIfCommand } from "./what-if.ts";
 
-const EXIT_DEFECT = 70;
-
-const OVERVIEW = `
-Try it: holdfast demo
-Each command has examples: holdfast run --help
-`;
-
-/** Commander ends the process by itself unless every command is told not to. */
-function guard(command: Command): Command {
-  command.exitOverride();
-  command.configureOutput({
-    outputError: (text, write) => write(text.replace(/^error: /, "holdfast: ")),
-  });
-  for (const child of command.commands) guard(child);
-  return command;
-}
-
-function program(): Command {
-  const root = new Command("holdfast")
-    .description("keeps a cluster's work alive: detect, tell, fence, choose, move, resume")
-    .version(HOLDFAST_VERSION)
-    .enablePositionalOptions()
-    .showSuggestionAfterError(true)
-    .addHelpText("after", OVERVIEW);
-  for (const command of [
+export function runCli(args: readonly string[]): Promise<void> {
+  const shown = [
     agentCommand(),
     runCommand(),
     statusCommand(),
@@ -47,32 +19,6 @@ function program(): Command {
     whatIfCommand(),
     deltaCommand(),
     demoCommand(),
-  ]) {
-    root.addCommand(command);
-  }
-  root.addCommand(janitorCommand(), { hidden: true });
-  return guard(root);
-}
-
-function exitCodeOf(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-  if (error instanceof CliError) {
-    const remedy = error.remedy === undefined ? "" : `; ${error.remedy}`;
-    process.stderr.write(`holdfast: ${error.message}${remedy}\n`);
-    return error.exitCode;
-  }
-  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  process.stderr.write(`holdfast: a defect: ${what}\n`);
-  return EXIT_DEFECT;
-}
-
-export async function runCli(args: readonly string[]): Promise<void> {
-  const crash = (error: unknown): void => process.exit(exitCodeOf(error));
-  process.on("uncaughtException", crash);
-  process.on("unhandledRejection", crash);
-  try {
-    await program().parseAsync(args, { from: "user" });
-  } catch (error) {
-    process.exitCode = exitCodeOf(error);
-  }
+  ];
+  return runProgram({ shown, hidden: [janitorCommand()] }, args);
 }
