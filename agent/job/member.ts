@@ -177,6 +177,7 @@ export class JobMember {
   onStore(event: StoreEvent, sink: EffectSink): void {
     if (event.kind === "holdings") {
       this.#parts.shards.set(event.job, event.holdings);
+      this.#seals.onHoldings(event.job, sink);
       return;
     }
     for (const recovery of this.#recoveries.values()) {

@@ -14,6 +14,12 @@ import { isOver } from "./records.ts";
 /** Two versions are kept so that a fault while the newest is being sealed still finds one everywhere. */
 const SEALED_KEPT = 2;
 
+/**
+ * Versions that nobody seals (a disk is full, a partner is away) would fill this disk too. The lead looks at no more than
+ * these; the store keeps the newest sealed ones in any case.
+ */
+const UNSEALED_KEPT = 16;
+
 type Seal = Extract<JobMessage, { kind: "seal" }>;
 
 interface Marking {
@@ -57,6 +63,26 @@ export class SealKeeper {
       this.#acknowledge(marking, record, sink);
     }
     return true;
+  }
+
+  /** What is held of a job has changed. */
+  onHoldings(job: string, sink: EffectSink): void {
+    const record = this.#parts.book.get(job);
+    if (record === undefined) return;
+    const newest = new Map<number, { count: number; version: Version }>();
+    for (const { rank, version, sealed } of this.#parts.shards.of(job)) {
+      const known = newest.get(rank) ?? { count: 0, version };
+      if (!sealed) known.count++;
+      if (version > known.version) known.version = version;
+      newest.set(rank, known);
+    }
+    const over = [...newest.values()].filter(({ count }) => count > UNSEALED_KEPT);
+    if (over.length === 0) return;
+    const lowest = Math.min(...over.map(({ version }) => version));
+    const keepFrom = Math.max(0, lowest - UNSEALED_KEPT + 1) as Version;
+    const { lineage } = record;
+    const token = sink.token();
+    sink.push({ kind: "store", command: { kind: "collect", token, job, keepFrom, lineage } });
   }
 
   #acknowledge({ message, lead }: Marking, record: JobRecord, sink: EffectSink): void {
