@@ -33,8 +33,8 @@ import { expectedHash, initialState, type RankState } from "./workload.ts";
  */
 const STALE_MS = 4_000;
 
-/** Versions of one rank on one node: kept ones, one being written, a chain of deltas below. */
-const VERSIONS_OF_RANK_MAX = 20;
+/** Versions of one rank on one node: unsealed ones up to their bound, sealed ones, a chain of deltas below. */
+const VERSIONS_OF_RANK_MAX = 30;
 
 export interface ProgramStep {
   readonly program: SimProgram;
@@ -311,6 +311,18 @@ export class JobReferee {
     );
   }
 
+  #wasSealed({ spec, lineage }: JobRecord): boolean {
+    for (const key of this.#sealed) {
+      const [job, version, epoch] = key.split("/");
+      const shard = {
+        version: Number(version) as Version,
+        epoch: Number(epoch) as Holding["epoch"],
+      };
+      if (job === spec.id && isOnLineage(shard, lineage)) return true;
+    }
+    return false;
+  }
+
   #checkVerdict(node: SimNode, record: JobRecord): void {
     const view = node.machine?.view();
     if (view == null) return;
@@ -346,7 +358,7 @@ export class JobReferee {
       holdings: held,
       lineage: record.lineage,
       poisoned: record.poisoned,
-      everSealed: record.sealed > 0,
+      everSealed: this.#wasSealed(record),
     });
     // Recoveries that failed again and again for a reason of the world (disk, damage) may end in "lost" too.
     const hadReason = this.#cluster.storeFaults > 0 || record.verdict?.includes("failed") === true;
