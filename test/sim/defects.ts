@@ -63,30 +63,44 @@ function withMembers(view: View, first: string): View {
   return { ...view, members: [...own, ...view.members.filter((member) => member.id !== first)] };
 }
 
+/** Says that its promises, votes and views are on disk, and writes only the first few of a run. */
+function forgetful(membership: MembershipLike): MembershipLike {
+  let written = 0;
+  const step: MembershipLike["step"] = (event, nowMs) => {
+    const effects: MembershipEffect[] = [];
+    for (const effect of membership.step(event, nowMs)) {
+      if (effect.kind !== "persist" || ++written <= WRITTEN_MAX) effects.push(effect);
+      else effects.push(...step({ kind: "persisted", token: effect.token }, nowMs));
+    }
+    return effects;
+  };
+  return { ...changedMembership(membership, (effect) => [effect]), step };
+}
+
+/** Enough to be let into a view. */
+const WRITTEN_MAX = 6;
+
 export const DEFECTS: readonly Defect[] = [
   {
-    name: "an acceptor forgets what it promised and accepted",
+    name: "a voter forgets in a crash what it promised and accepted",
+    scenario: "membership",
+    rules: ["epoch goes back"],
+    broken: {
+      wrapMembership: forgetful,
+    },
+  },
+  {
+    name: "a proposer tells some of another view than was agreed",
     scenario: "membership",
     rules: ["two views of one epoch"],
     broken: {
-      wrapMembership: (membership) =>
+      wrapMembership: (membership, node) =>
         changedMembership(membership, (effect) => {
-          if (effect.kind !== "send") return [effect];
-          const { message } = effect;
-          // So that two propose at once: everybody agrees with any accusation.
-          if (message.kind === "opinion") {
-            const opinions = message.opinions.map(() => "silent" as const);
-            return [{ ...effect, message: { ...message, opinions } }];
-          }
-          if (message.kind === "promise") {
-            return [{ ...effect, message: { ...message, accepted: null } }];
-          }
-          if (message.kind === "reject") {
-            const { cluster, instance, epoch, ballot } = message;
-            const kind = "accepted";
-            return [{ ...effect, message: { kind, cluster, instance, epoch, ballot } }];
-          }
-          return [effect];
+          if (effect.kind !== "send" || effect.message.kind !== "decided") return [effect];
+          const { view } = effect.message;
+          if (effect.to !== "n3" || view.members.length < 5) return [effect];
+          const members = view.members.filter((m) => m.id === node.id || m.id === "n3");
+          return [{ ...effect, message: { ...effect.message, view: { ...view, members } } }];
         }),
     },
   },

@@ -110,8 +110,8 @@ describe("disks", () => {
     s.goesOn(job);
     s.cluster.storeFaults++;
     for (const shard of s.node("n2").store.shards()) if (shard.rank === 1) shard.damaged = true;
-    s.node("n3").kill();
-    s.wait("n3 is dead", () => s.record(job)?.placement.includes("n3" as never) === false);
+    s.node("n4").kill();
+    s.wait("n4 is dead", () => s.record(job)?.placement.includes("n4" as never) === false);
     s.untilWell();
     s.goesOn(job);
     expect(s.record(job)?.state).toBe("running");
