@@ -12,7 +12,7 @@ export type RecoverPlan = Extract<JobPlan, { kind: "recover" }>;
 
 export function recoveringRecord(
   record: JobRecord,
-  { placement, partners, why }: RecoverPlan,
+  { placement, partners, why, setbacks }: RecoverPlan,
   epoch: Epoch,
   atMs: number,
 ): JobRecord {
@@ -20,7 +20,7 @@ export function recoveringRecord(
     record.placement[rank] === node ? [] : [`rank ${rank} → ${node}`],
   );
   const what = [why, ...(moved.length > 0 ? [moved.join(", ")] : [])].join(": ");
-  const change = { epoch, state: "recovering", placement, partners, exits: [] } as const;
+  const change = { epoch, state: "recovering", placement, partners, setbacks, exits: [] } as const;
   return revise(record, change, { atMs, what });
 }
 

@@ -83,6 +83,8 @@ export interface JobRecord {
   /** The newest version known to be sealed; 0 for none. */
   readonly sealed: Version;
   readonly exits: readonly RankExit[];
+  /** Recoveries in a row after the end of a program or proxy, with no newer version sealed between them. */
+  readonly setbacks: number;
   /** The job's exit code once ended. */
   readonly exitCode: number | null;
   /** One line: why it ended or was lost, and what to do. */

@@ -10,7 +10,7 @@ import type { Epoch, NodeId, View } from "../membership/membership.ts";
 import { assignMessage, type RecoverPlan, recoveringRecord } from "./assignment.ts";
 import { Broadcasts } from "./broadcasts.ts";
 import type { EffectSink } from "./effects.ts";
-import type { JobMessage, JobRecord, ReadyMessage, ReportMessage } from "./job.ts";
+import type { JobMessage, JobRecord, RankExit, ReadyMessage, ReportMessage } from "./job.ts";
 import type { JobMember } from "./member.ts";
 import type { NodeParts } from "./parts.ts";
 import type { CandidateOrder } from "./placement.ts";
@@ -346,23 +346,14 @@ export class JobLead {
   }
 
   /** Says whether the exit was news. */
-  #recordExit(
-    job: string,
-    epoch: Epoch,
-    exit: JobRecord["exits"][number],
-    sink: EffectSink,
-  ): boolean {
+  #recordExit(job: string, epoch: Epoch, exit: RankExit, sink: EffectSink): boolean {
     const record = this.#parts.book.get(job);
     if (record === undefined || record.epoch !== epoch || record.state !== "running") return false;
     if (record.exits.some((known) => known.rank === exit.rank)) return false;
     const exits = [...record.exits, exit];
     const failed = exit.code !== 0;
     const isEnd = failed || exits.length === record.spec.ranks;
-    const what = failed
-      ? `rank ${exit.rank} ended with code ${exit.code}${exit.detail === "" ? "" : `: ${exit.detail}`}`
-      : isEnd
-        ? "every rank has ended"
-        : null;
+    const what = failed ? whatFailed(exit) : isEnd ? "every rank has ended" : null;
     this.#write(
       revise(
         record,
@@ -420,4 +411,10 @@ export class JobLead {
     this.#member.keep(record, this.#parts.config.id, sink);
     this.#broadcasts.spread(record, this.#reports, sink);
   }
+}
+
+/** The detail of a process that ended by itself says no more than its code. */
+function whatFailed({ rank, code, detail }: RankExit): string {
+  const what = `ended with code ${code}`;
+  return `rank ${rank} ${what}${detail === "" || detail === what ? "" : `: ${detail}`}`;
 }

@@ -56,6 +56,42 @@ describe("planning a job", () => {
     expect(planJob(make.record(), { ...situation, reports })).toMatchObject({ why: detail });
   });
 
+  describe("that falls over by itself", () => {
+    const detail = "rank 1 of j-00000001 on n2 was killed (SIGSEGV)";
+    const fault = { kind: "program", job: "j-00000001", rank: 1, detail } as const;
+    const crashed = make.report("n2", { faults: [{ ...fault, epoch: make.epoch(2) }] });
+    const reports = new Map(healthy).set(make.node("n2"), crashed);
+
+    test("is recovered, and each time is counted", () => {
+      const plan = planJob(make.record({ setbacks: 4 }), { ...situation, reports });
+      expect(plan).toMatchObject({ kind: "recover", setbacks: 5, why: detail });
+    });
+
+    test("is given up when no newer state was sealed in eleven times", () => {
+      const plan = planJob(make.record({ setbacks: 10 }), { ...situation, reports });
+      expect(plan.kind).toBe("lost");
+      expect(plan.kind === "lost" && plan.verdict).toContain(detail);
+      expect(plan.kind === "lost" && plan.verdict).toContain("the fault is in the job");
+    });
+
+    test("is counted anew once a newer state was sealed", () => {
+      const lineage = [{ epoch: make.epoch(2), base: make.version(5) }];
+      const moved = make.record({ setbacks: 10, lineage, sealed: make.version(6) });
+      expect(planJob(moved, { ...situation, reports })).toMatchObject({ setbacks: 1 });
+      const stuck = make.record({ setbacks: 10, lineage, sealed: make.version(5) });
+      expect(planJob(stuck, { ...situation, reports }).kind).toBe("lost");
+    });
+
+    test("is not blamed for a node that leaves, nor for a fault of an older plan", () => {
+      const older = make.report("n2", { faults: [{ ...fault, epoch: make.epoch(1) }] });
+      const plan = planJob(make.record({ setbacks: 10 }), {
+        ...situation,
+        reports: new Map(healthy).set(make.node("n2"), older),
+      });
+      expect(plan).toMatchObject({ kind: "recover", setbacks: 10 });
+    });
+  });
+
   test("without a spare a running job is lost, and the verdict says how to go on", () => {
     const plan = planJob(make.record(), {
       ...situation,

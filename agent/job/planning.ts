@@ -19,6 +19,9 @@ import {
 } from "./placement.ts";
 import { isOver } from "./records.ts";
 
+/** A program that dies by itself dies again wherever it is started: it is not started for ever. */
+const SETBACKS_MAX = 10;
+
 export type Reports = ReadonlyMap<NodeId, ReportMessage>;
 
 export type JobPlan =
@@ -28,6 +31,7 @@ export type JobPlan =
       readonly placement: readonly NodeId[];
       readonly partners: readonly (NodeId | null)[];
       readonly why: string;
+      readonly setbacks: number;
     }
   /** First start, and not enough nodes yet. */
   | { readonly kind: "wait"; readonly why: string }
@@ -47,8 +51,15 @@ export function planJob(record: JobRecord, situation: Situation): JobPlan {
   if (isOver(record)) return { kind: "leave" };
   const why = whatIsWrong(record, view, reports);
   if (why === null) return { kind: "leave" };
+  const setbacks = setbacksOf(record, reports);
+  if (setbacks > SETBACKS_MAX) {
+    return {
+      kind: "lost",
+      verdict: `${why}; that was the ${SETBACKS_MAX + 1}th time in a row without a newer state: the fault is in the job. What is sealed is kept: once mended, \`holdfast run --resume ${record.spec.id}\``,
+    };
+  }
   const placed = placeJob(record, situation);
-  if (!("missing" in placed)) return { kind: "recover", ...placed, why };
+  if (!("missing" in placed)) return { kind: "recover", ...placed, why, setbacks };
   const ranks = `rank${placed.missing.length > 1 ? "s" : ""} ${placed.missing.join(", ")}`;
   if (record.placement.length === 0) {
     return { kind: "wait", why: `no free node for ${ranks}` };
@@ -94,6 +105,17 @@ function faultOf(
   return report?.faults.find(
     (f) => f.job === record.spec.id && (f.kind === "proxy" || f.rank === rank),
   )?.detail;
+}
+
+/** With the one that is planned now. Nodes that leave are no fault of the job. */
+function setbacksOf(record: JobRecord, reports: Reports): number {
+  const { spec, epoch, lineage } = record;
+  const base = lineage.at(-1)?.base ?? 0;
+  const before = newestSealed(record, reports) > base ? 0 : record.setbacks;
+  const isOwnFault = [...reports.values()].some(({ faults }) =>
+    faults.some((fault) => fault.job === spec.id && fault.epoch === epoch),
+  );
+  return before + (isOwnFault ? 1 : 0);
 }
 
 function placeJob(record: JobRecord, { reports, busy, order }: Situation): PlaceOutcome {

@@ -38,6 +38,7 @@ export function newRecord(spec: JobSpec, epoch: Epoch, atMs: number): JobRecord 
     poisoned: [],
     sealed: 0 as Version,
     exits: [],
+    setbacks: 0,
     exitCode: null,
     verdict: null,
     history: [{ epoch, atMs, what: `accepted: ${spec.argv.join(" ")}, ${spec.ranks} ranks` }],

@@ -101,6 +101,7 @@ function restarted(record: JobRecord, epoch: Epoch, atMs: number): JobRecord {
     placement: [],
     partners: [],
     exits: [],
+    setbacks: 0,
     exitCode: null,
     verdict: null,
   } as const;

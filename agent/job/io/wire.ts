@@ -116,6 +116,7 @@ const record = z.object({
   poisoned: z.array(version),
   sealed: version,
   exits: z.array(rankExit),
+  setbacks: count.default(0),
   exitCode: z.number().int().nullable(),
   verdict: text.nullable(),
   history: z
