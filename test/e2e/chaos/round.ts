@@ -125,7 +125,7 @@ class Round {
       for (let index = 1; index <= NODES; index++) this.#agents.push(this.#cluster.start(index));
       await this.#cluster.settle(this.#agents, SETTLE_WITHIN_MS);
       const { client, job } = await this.#submit();
-      void this.#strikeAll(client, job);
+      this.#restarts.push(this.#strikeAll(client, job));
       const ended = await this.#outcome(client, job);
       this.#tell(`ended with ${ended.code}: ${ended.verdict}`);
       if (ended.code === EXIT_LOST) {
