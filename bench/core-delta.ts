@@ -155,7 +155,7 @@ export function run(): readonly Measurement[] {
     }
     const [ours, xdelta, zstd, reader] = all as [Contender, Contender, Contender, Contender];
     const restored = join(folder, "restored");
-    runOnce([HOLDFAST, "delta", "apply", base, ours.output ?? "", restored]);
+    runOnce([HOLDFAST, "delta", "apply", base, restored, ours.output ?? ""]);
     assert(Buffer.compare(readFileSync(restored), readFileSync(target)) === 0, "it applies");
     return [
       compared(ours, xdelta, "core-delta-xdelta3", times(8, 20)),

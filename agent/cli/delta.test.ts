@@ -51,7 +51,7 @@ describe("holdfast delta", () => {
     expect(await run("make", at("base"), at("new"), at("patch"))).toBe(
       `${at("patch")}: 102 bytes for 13000 (0.8 %)\n`,
     );
-    expect(await run("apply", at("base"), at("patch"), at("out"))).toBe(
+    expect(await run("apply", at("base"), at("out"), at("patch"))).toBe(
       `${at("out")}: 13000 bytes, digest verified\n`,
     );
     expect(readFileSync(at("out"))).toEqual(readFileSync(at("new")));
@@ -64,7 +64,7 @@ describe("holdfast delta", () => {
       targetBytes: 13000,
       deltaBytes: 102,
     });
-    expect(JSON.parse(await run("apply", at("base"), at("patch"), at("out"), "--json"))).toEqual({
+    expect(JSON.parse(await run("apply", at("base"), at("out"), at("patch"), "--json"))).toEqual({
       output: at("out"),
       baseBytes: 13000,
       targetBytes: 13000,
@@ -74,16 +74,20 @@ describe("holdfast delta", () => {
 
   test("refuses the wrong base, a torn patch and a missing file, each with its code and a remedy", async () => {
     await run("make", at("base"), at("new"), at("patch"));
-    const wrong = await failure("apply", at("new"), at("patch"), at("out"));
+    const wrong = await failure("apply", at("new"), at("out"), at("patch"));
     expect(wrong.message).toBe(`${at("new")} is not the file that ${at("patch")} begins with`);
     expect([wrong.exitCode, wrong.remedy]).toEqual([
       65,
       "use the very file that was BASE when the delta was made",
     ]);
     writeFileSync(at("torn"), readFileSync(at("patch")).subarray(0, 100));
-    const torn = await failure("apply", at("base"), at("torn"), at("out"));
+    const torn = await failure("apply", at("base"), at("out"), at("torn"));
     expect(torn.message).toBe(`${at("torn")} is torn: its last 2 bytes are missing`);
     expect(torn.exitCode).toBe(65);
+    // A patch where NEW belongs is never taken for the file to write.
+    const swapped = await failure("apply", at("base"), at("patch"), at("elsewhere"));
+    expect(swapped.message).toBe(`${at("elsewhere")} does not exist`);
+    expect((await run("apply", at("base"), at("out"), at("patch"))).length).toBeGreaterThan(0);
     const missing = await failure("make", at("nobody"), at("new"), at("patch"));
     expect(missing.message).toBe(`${at("nobody")} does not exist`);
     expect(missing.exitCode).toBe(66);

@@ -61,13 +61,13 @@ async function make(
 
 async function apply(
   basePath: string,
+  newPath: string,
   patchPath: string,
-  outPath: string,
   options: DeltaOptions,
 ): Promise<void> {
-  const made = await run(() => applyDeltaFile(createCore(), basePath, patchPath, outPath));
-  print(options, `${outPath}: ${made.targetBytes} bytes, digest verified`, {
-    output: outPath,
+  const made = await run(() => applyDeltaFile(createCore(), basePath, patchPath, newPath));
+  print(options, `${newPath}: ${made.targetBytes} bytes, digest verified`, {
+    output: newPath,
     ...made,
   });
 }
@@ -76,11 +76,12 @@ const HELP = `
 A delta holds the bytes in which NEW differs from BASE at the same place: right for images, checkpoints and databases, which
 change in place. Content that moves (text with a line inserted) is stored again.
 
+Both take the files in the same order: make reads NEW and writes PATCH, apply reads PATCH and writes NEW.
 Outputs appear whole or not at all. Apply verifies BASE, the delta and the result by digest (XXH3-128).
 
 Examples:
   $ holdfast delta make monday.img tuesday.img tuesday.delta
-  $ holdfast delta apply monday.img tuesday.delta restored.img
+  $ holdfast delta apply monday.img restored.img tuesday.delta
   $ holdfast delta make --json monday.img tuesday.img tuesday.delta | jq .deltaBytes
 
 Exit codes: 0 done, 2 wrong command line, 65 wrong base or damaged delta, 66 no such input, 73 no room, 74 disk error
@@ -105,15 +106,15 @@ export function deltaCommand(): Command {
     .action(make);
   delta
     .command("apply")
-    .summary("write to OUT what PATCH makes of BASE")
-    .description("Write to OUT the file that PATCH makes of BASE. Refuses any other base.")
+    .summary("write to NEW what PATCH makes of BASE")
+    .description("Write to NEW the file that PATCH makes of BASE. Refuses any other base.")
     .argument("<BASE>", "the file that was BASE when PATCH was made")
+    .argument("<NEW>", "the file to write; replaced when it exists; may be BASE itself")
     .argument("<PATCH>", "the delta")
-    .argument("<OUT>", "the file to write; replaced when it exists; may be BASE itself")
     .option("--json", "print one JSON object: output, baseBytes, targetBytes, deltaBytes")
     .addHelpText(
       "after",
-      "\nExample:\n  $ holdfast delta apply monday.img tuesday.delta restored.img",
+      "\nExample:\n  $ holdfast delta apply monday.img restored.img tuesday.delta",
     )
     .action(apply);
   return delta;
