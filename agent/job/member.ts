@@ -133,10 +133,14 @@ export class JobMember {
   /** The proxy of a job is of no use any more; a new epoch replaces it under the living programs. */
   #proxyFault(proxy: number, what: string, sink: EffectSink): void {
     const active = [...this.#active.values()].find((a) => a.proxy === proxy);
-    const current = active ?? [...this.#recoveries.values()].find((r) => r.proxy === proxy);
+    const recovery = [...this.#recoveries.values()].find((r) => r.proxy === proxy);
+    const current = active ?? recovery;
     if (current === undefined) return;
     const { job, epoch } = current;
-    if (active !== undefined) this.#active.delete(job);
+    // Neither may go on without it, least of all a recovery that would be resumed with a dead proxy.
+    this.#active.delete(job);
+    if (recovery !== undefined) this.#drop(recovery, sink);
+    this.#recoveries.delete(job);
     this.#parts.pool.end(proxy, sink);
     const detail = `proxy of ${job} on ${this.#parts.config.id}: ${what}`;
     this.#ends.addFault({ kind: "proxy", job, epoch, detail }, sink);
