@@ -200,7 +200,9 @@ export class JobReferee {
       facts.epochSinceMs = nowMs;
     }
     if (epoch === facts.epoch) facts.lastStepMs = nowMs;
-    else this.#checkStale(node.id, facts, { job, epoch }, `computes step ${state.step}`);
+    // Without a proxy it only takes the answer that lay in its memory when the proxy was ended; then it waits.
+    else if (epoch > 0)
+      this.#checkStale(node.id, facts, { job, epoch }, `computes step ${state.step}`);
   }
 
   checkHoldings(node: SimNode): void {
