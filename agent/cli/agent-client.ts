@@ -7,7 +7,7 @@
 import type { NodeStatus } from "../job/io/status.ts";
 import { askAgent, unreachable } from "../net/io/http-client.ts";
 import { PROBLEMS, type Problem, readProblem } from "../net/problem.ts";
-import { CliError } from "./cli-error.ts";
+import { CliError, EXIT_USAGE } from "./cli-error.ts";
 
 export const AGENT_DEFAULT = "127.0.0.1:7400";
 export const AGENT_ENV = "HOLDFAST_AGENT";
@@ -24,16 +24,34 @@ export function cliError(problem: Problem): CliError {
   return new CliError(problem.detail, PROBLEMS[problem.kind].exitCode, remedyOf(problem));
 }
 
+const ADDRESS = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:/[\]@]+):(\d{1,5})$/;
+
+/** `given` by the flag, else by the environment, else this machine's agent. */
+function addressesOf(given: string | undefined): string[] {
+  const fromEnv = process.env[AGENT_ENV];
+  const isFlag = given !== undefined;
+  const text = given ?? (fromEnv === undefined || fromEnv === "" ? AGENT_DEFAULT : fromEnv);
+  const addresses = text
+    .split(",")
+    .map((address) => address.trim())
+    .filter((address) => address !== "");
+  const wrong = addresses.find((address) => {
+    const port = Number(ADDRESS.exec(address)?.[1] ?? 0);
+    return port < 1 || port > 65_535;
+  });
+  if (wrong === undefined && addresses.length > 0) return addresses;
+  const source = isFlag ? "--agent" : AGENT_ENV;
+  const what = `${source} '${wrong ?? text}' is no ADDRESS:PORT, such as ${AGENT_DEFAULT}`;
+  throw new CliError(what, EXIT_USAGE, "several may be given with commas between");
+}
+
 export class AgentClient {
   /** The one that is asked, then the others. */
   #addresses: string[];
 
   /** Several with commas between: the first that answers is taken. */
   constructor(addresses?: string) {
-    this.#addresses = (addresses ?? process.env[AGENT_ENV] ?? AGENT_DEFAULT)
-      .split(",")
-      .map((address) => address.trim())
-      .filter((address) => address !== "");
+    this.#addresses = addressesOf(addresses);
   }
 
   get address(): string {

@@ -41,6 +41,13 @@ describe("the settings of an agent", () => {
       "a.toml:2: colour: is no setting of an agent",
     );
     expect(line('id = "n1"\ndata = "/d"\njoin = ["x"]\n')).toContain("must be ADDRESS:PORT");
+    expect(line('id = "n1"\ndata = "/d"\njoin = "x"\n')).toContain("must be a list");
+  });
+
+  test("that are misspelt are named before what is missing for it", () => {
+    const line = (text: string) => complaint(() => agentOptions({}, { path: "a.toml", text }));
+    expect(line('id = "n1"\ndate = "/d"\n')).toBe("a.toml:2: date: is no setting of an agent");
+    expect(line('id = "n1"\n')).toBe("--data is missing, and a.toml has no data");
   });
 
   test("that are missing or wrong as flags name the flag", () => {

@@ -22,7 +22,7 @@ const agentSchema = z.strictObject({
     .default("127.0.0.1"),
   port: port.default(7400),
   data: z.string().min(1),
-  join: z.array(seed).default([]),
+  join: z.array(seed, { error: 'must be a list, such as ["10.0.0.1:7400"]' }).default([]),
   found: z.boolean().default(false),
   witness: z.boolean().default(false),
   shm: z.string().startsWith("/").max(SHM_CHARACTERS_MAX).default("/dev/shm"),
@@ -103,7 +103,8 @@ function complain(issue: z.core.$ZodIssue, given: PartialOptions, file: Source |
   }
   const isMissing = issue.code === "invalid_type" && !isFlag;
   if (isMissing) {
-    return new CliError(`--${key} is missing`, EXIT_USAGE, "see holdfast agent --help");
+    const nowhere = file === null ? "" : `, and ${file.path} has no ${key}`;
+    return new CliError(`--${key} is missing${nowhere}`, EXIT_USAGE, "see holdfast agent --help");
   }
   return new CliError(`--${key}: ${what}`, EXIT_USAGE, "see holdfast agent --help");
 }
@@ -115,7 +116,9 @@ export function agentOptions(given: PartialOptions, file: Source | null): AgentO
   );
   const parsed = agentSchema.safeParse({ ...fromFile, ...flags });
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
+  const { issues } = parsed.error;
+  // A setting that is misspelt is why another one is missing.
+  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
   if (issue === undefined) throw parsed.error;
   throw complain(issue, given, file);
 }

@@ -10,7 +10,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { openAgent } from "../job/io/open-agent.ts";
 import type { NodeId } from "../membership/membership.ts";
 import type { Endpoint } from "../runtime/datagrams.ts";
-import { stderrLog } from "../runtime/io/log.ts";
+import { jsonLog, stderrLog } from "../runtime/io/log.ts";
 import { type AgentOptions, agentOptions, type PartialOptions } from "./agent-options.ts";
 import { CliError, EXIT_CONFIG } from "./cli-error.ts";
 
@@ -40,6 +40,7 @@ After a restart an agent finds its cluster again from its data folder.
 interface Flags extends PartialOptions {
   readonly config?: string;
   readonly bootstrap?: boolean;
+  readonly json?: boolean;
 }
 
 function endpointOf(text: string): Endpoint {
@@ -57,8 +58,13 @@ function readConfig(path: string): { readonly path: string; readonly text: strin
     return { path, text: readFileSync(path, "utf8") };
   } catch (cause) {
     const code = (cause as { code?: string }).code;
-    const why = code === "ENOENT" ? "there is no such file" : `it cannot be read (${code})`;
-    throw new CliError(`--config ${path}: ${why}`, EXIT_CONFIG);
+    const known = new Map([
+      ["ENOENT", "there is no such file"],
+      ["EISDIR", "it is a folder, not a file"],
+      ["EACCES", "this user may not read it"],
+    ]);
+    const why = known.get(code ?? "") ?? `it cannot be read (${code})`;
+    throw new CliError(`--config ${path}: ${why}`, EXIT_CONFIG, "name a TOML file");
   }
 }
 
@@ -73,8 +79,8 @@ function onSignals(stop: () => Promise<void>): void {
   process.on("SIGINT", leave);
 }
 
-async function runAgent(options: AgentOptions): Promise<void> {
-  const log = stderrLog(options.id, options.log);
+async function runAgent(options: AgentOptions, isJson: boolean): Promise<void> {
+  const log = (isJson ? jsonLog : stderrLog)(options.id, options.log);
   const agent = await openAgent({
     id: options.id as NodeId,
     address: options.address,
@@ -115,11 +121,12 @@ export function agentCommand(): Command {
     .option("--witness", "vote, but run no programs")
     .option("--shm <folder>", "folder on tmpfs for shared memory (default /dev/shm)")
     .option("--log <level>", "fault, event or detail (default event)")
+    .option("--json", "say what happens as JSON lines on standard output")
     .option("--config <file>", "read these settings from a TOML file; flags win over it")
     .addHelpText("after", EXAMPLES)
-    .action(async ({ config, bootstrap, ...flags }: Flags) => {
+    .action(async ({ config, bootstrap, json, ...flags }: Flags) => {
       const file = config === undefined ? null : readConfig(config);
       const given = bootstrap === true ? { ...flags, found: true } : flags;
-      await runAgent(agentOptions(given, file));
+      await runAgent(agentOptions(given, file), json === true);
     });
 }

@@ -20,11 +20,22 @@ export interface Commands {
   readonly hidden?: readonly Command[];
 }
 
-/** Commander ends the process by itself unless every command is told not to. */
+function pathOf(command: Command): string {
+  const { parent } = command;
+  return parent === null ? command.name() : `${pathOf(parent)} ${command.name()}`;
+}
+
+/** Commander ends the process by itself unless every command is told not to; a suggestion of its is a second line. */
 function guard(command: Command): Command {
   command.exitOverride();
   command.configureOutput({
-    outputError: (text, write) => write(text.replace(/^error: /, "holdfast: ")),
+    outputError: (text, write) => {
+      const what = text
+        .replace(/^error: /, "")
+        .trim()
+        .replaceAll("\n", " ");
+      write(`holdfast: ${what.replace(/\.$/, "")}; see ${pathOf(command)} --help\n`);
+    },
   });
   for (const child of command.commands) guard(child);
   return command;

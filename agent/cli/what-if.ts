@@ -4,6 +4,7 @@
 import { Command } from "commander";
 import type { JobFate, WhatIfAnswer } from "../job/what-if.ts";
 import { AgentClient } from "./agent-client.ts";
+import { CliError, EXIT_USAGE } from "./cli-error.ts";
 import { printJson, printLine } from "./print.ts";
 
 const EXAMPLES = `
@@ -48,7 +49,12 @@ export function whatIfCommand(): Command {
         readonly agent?: string;
         readonly json?: boolean;
       }) => {
-        const lose = options.lose.split(",").filter((node) => node !== "");
+        const lose = [...new Set(options.lose.split(",").map((node) => node.trim()))].filter(
+          (node) => node !== "",
+        );
+        if (lose.length === 0) {
+          throw new CliError("--lose names no node", EXIT_USAGE, "give ids, such as --lose n2,n3");
+        }
         const client = new AgentClient(options.agent);
         const answer = await client.post<WhatIfAnswer>("/v1/what-if", { lose });
         if (options.json === true) printJson(answer);

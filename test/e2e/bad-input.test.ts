@@ -126,6 +126,11 @@ describe("a command line", () => {
     ["a time that is none", ["run", "--checkpoint-every", "2", "--", "true"], "such as 500ms"],
     ["no program", ["run", "-n", "2"], "no program is given"],
     ["no nodes to lose", ["what-if"], "required option '--lose <nodes>'"],
+    ["empty nodes to lose", ["what-if", "--lose", ","], "--lose names no node"],
+    ["an agent that is no address", ["status", "--agent", "n1"], "--agent 'n1' is no ADDRESS:PORT"],
+    ["a port that is none", ["status", "--agent", "n1:0"], "'n1:0' is no ADDRESS:PORT"],
+    ["a slip of the pen", ["stats"], "Did you mean status?"],
+    ["too many words", ["job", "show", "a", "b"], "see holdfast job show --help"],
   ];
   for (const [what, args, expected] of wrong) {
     test(`with ${what} ends with 2`, async () => {

@@ -1,5 +1,5 @@
 /**
- * An agent's sentences on standard error, and JSON Lines files that do not grow for ever.
+ * An agent's sentences on standard error or standard output, and JSON Lines files that do not grow for ever.
  *
  * One sentence is one line: control characters in it (bytes of a peer, a program's name) are escaped, so nothing that came
  * over the network can forge a line or drive a terminal.
@@ -25,6 +25,17 @@ export function stderrLog(node: string, least: LogLevel): Log {
       if (LEVELS.indexOf(level) > LEVELS.indexOf(least)) return;
       const at = new Date().toISOString();
       process.stderr.write(`${at} ${level.padEnd(6)} ${node} ${oneLine(text)}\n`);
+    },
+  };
+}
+
+/** The same for machines, on standard output: `{"at","level","node","text"}`. */
+export function jsonLog(node: string, least: LogLevel): Log {
+  return {
+    say: (level, text) => {
+      if (LEVELS.indexOf(level) > LEVELS.indexOf(least)) return;
+      const line = { at: new Date().toISOString(), level, node, text };
+      process.stdout.write(`${JSON.stringify(line)}\n`);
     },
   };
 }
