@@ -4,7 +4,7 @@
  * Decides what becomes of a capture: copied → the program goes on; durable here and at the partner → the lead is told,
  * again and again until the version is sealed or a newer one is; failed → the program is told and the version never counts.
  */
-import type { ShardSource, StoreEvent, Version } from "../checkpoint/checkpoint.ts";
+import type { ShardSource, StoreEvent, StoreFailure, Version } from "../checkpoint/checkpoint.ts";
 import type { Epoch, NodeId } from "../membership/membership.ts";
 import type { ProxyToAgent } from "../proxy/proxy.ts";
 import type { EffectSink } from "./effects.ts";
@@ -12,6 +12,9 @@ import type { AssignMessage, JobMessage, JobRecord, RunningRank } from "./job.ts
 import { type NodeParts, shardUrlOf } from "./parts.ts";
 
 type Capture = Extract<ProxyToAgent, { kind: "capture" }>;
+
+/** Failures that do not pass by themselves. */
+const LASTING: ReadonlySet<StoreFailure> = new Set(["no-space", "io", "too-large"]);
 
 export class ActiveJob {
   readonly job: string;
@@ -23,6 +26,8 @@ export class ActiveJob {
   readonly #captures = new Map<number, Capture & { told: boolean }>();
   /** Durable, not yet sealed: newest version a rank. */
   readonly #durable = new Map<number, Version>();
+  /** Ranks whose user knows that their checkpoints fail. */
+  readonly #warned = new Set<number>();
 
   constructor(parts: NodeParts, assign: AssignMessage, record: JobRecord, proxy: number) {
     this.#parts = parts;
@@ -129,11 +134,21 @@ export class ActiveJob {
     if (event.kind === "captured") return;
     this.#captures.delete(event.token);
     if (failure !== null) {
+      this.#warn(rank, event, sink);
       sink.decide("checkpoint", this.job, `version ${version} of rank ${rank} failed: ${failure}`);
       return;
     }
+    this.#warned.delete(rank);
     this.#durable.set(rank, version);
     sink.send(lead, this.#durableMessage(rank, version));
+  }
+
+  /** Once, until a checkpoint is kept again. A partner that has gone is replaced without anybody's help. */
+  #warn(rank: number, event: StoreEvent, sink: EffectSink): void {
+    if (event.kind !== "failed" || !LASTING.has(event.failure) || this.#warned.has(rank)) return;
+    this.#warned.add(rank);
+    const text = `its checkpoint is not kept: ${event.detail}. It goes on, but a fault would cost what it has done since the last that is kept`;
+    sink.push({ kind: "warn", job: this.job, rank, text });
   }
 
   #durableMessage(rank: number, version: Version): JobMessage {

@@ -79,6 +79,8 @@ export type NodeEffect =
       readonly job: string | null;
       readonly refused: string | null;
     }
+  /** A line for who watches the job, among the output of this rank: something only a user can mend. */
+  | { readonly kind: "warn"; readonly job: string; readonly rank: number; readonly text: string }
   /** The decision log: one line that a user can read, with the phase it belongs to for timing. */
   | {
       readonly kind: "decision";

@@ -166,6 +166,12 @@ export class World {
       case "reply":
         this.#handler.onReply(effect);
         break;
+      case "warn": {
+        const { job, rank, text } = effect;
+        this.output.append(job, { rank, stream: "stderr", text: `holdfast: ${text}` });
+        this.#parts.log.say("fault", `${job}: rank ${rank}: ${text}`);
+        break;
+      }
       case "decision":
         this.#decide(effect);
         break;

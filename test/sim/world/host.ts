@@ -23,7 +23,16 @@ const PROXY_PORT_FIRST = 40_000;
 
 type HostEffect = Exclude<
   NodeEffect,
-  { kind: "membership" | "send-job-message" | "persist-record" | "store" | "decision" | "reply" }
+  {
+    kind:
+      | "membership"
+      | "send-job-message"
+      | "persist-record"
+      | "store"
+      | "decision"
+      | "warn"
+      | "reply";
+  }
 >;
 
 interface ProxyEntry {

@@ -344,6 +344,9 @@ export class SimNode {
         this.say(effect.job === null ? effect.text : `${effect.job}: ${effect.text}`);
         this.cluster.options.onDecision?.(effect, this);
         break;
+      case "warn":
+        this.say(`${effect.job}: rank ${effect.rank}: ${effect.text}`);
+        break;
       case "reply":
         this.cluster.onReply(effect.token, effect.job, effect.refused);
         break;
