@@ -37,6 +37,7 @@ interface RunOptions {
 }
 
 type Ended = Extract<OutputEvent, { kind: "end" }>;
+type StateEvent = Extract<OutputEvent, { kind: "state" }>;
 
 /** No agent of the cluster answers for so long: then this command gives up, not the job. */
 const GIVE_UP_MS = 30_000;
@@ -155,12 +156,14 @@ class Follower {
     else this.#print(event);
   }
 
-  #printState(state: string, epoch: number, nodes: string): void {
-    if (state === "recovering" && this.#ranUnder > 0) say(`${this.#job} recovers, epoch ${epoch}`);
+  #printState({ state, epoch, placement, what }: StateEvent): void {
+    if (state === "recovering" && this.#ranUnder > 0) {
+      say(`${this.#job} recovers, epoch ${epoch}: ${what}`);
+    }
     if (state !== "running") return;
     // Also said when the recovery itself was missed, because the agent that was read from died in it.
     if (this.#ranUnder > 0 && this.#ranUnder < epoch) {
-      say(`${this.#job} goes on, epoch ${epoch}, on ${nodes}`);
+      say(`${this.#job} goes on, epoch ${epoch}, on ${placement.join(", ")}`);
     }
     this.#ranUnder = epoch;
   }
@@ -176,7 +179,7 @@ class Follower {
         say(`${event.lost} lines of ${event.node} came too fast to be shown`);
         break;
       case "state":
-        this.#printState(event.state, event.epoch, event.placement.join(", "));
+        this.#printState(event);
         break;
       case "end":
         if (event.verdict !== null && event.exitCode !== 0) say(event.verdict);

@@ -177,6 +177,10 @@ describe("a job with a spare", () => {
     // A proxy is relaunched under a living program.
     expect(after.programPid).toBe(proxied.programPid);
     expect(await run.ended()).toBe(0);
+    // Each recovery says what it was for.
+    const why = run.said.filter((line) => line.includes("recovers, epoch")).join("\n");
+    expect(why).toContain("was killed (ended by signal SIGKILL)");
+    expect(why).toContain(`proxy of ${job} on ${proxied.node.id}`);
     expect(run.ends()).toEqual(expectedEnds(3));
   }, 60_000);
 

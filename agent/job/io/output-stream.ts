@@ -28,6 +28,8 @@ export type OutputEvent =
       readonly state: JobRecord["state"];
       readonly epoch: number;
       readonly placement: readonly string[];
+      /** The newest line of the job's story. */
+      readonly what: string;
     }
   | {
       readonly kind: "end";
@@ -119,9 +121,12 @@ class OutputRelay {
     while (!this.#sink.signal.aborted) {
       const record = source.record(this.#job);
       if (record === undefined) return;
-      const { state, epoch, placement } = record;
+      const { state, epoch, placement, history } = record;
       const news = `${state} ${epoch}`;
-      if (news !== told) this.#push({ kind: "state", state, epoch, placement });
+      if (news !== told) {
+        const what = history.at(-1)?.what ?? "";
+        this.#push({ kind: "state", state, epoch, placement, what });
+      }
       told = news;
       this.#followAll();
       if (isOver(record)) break;
