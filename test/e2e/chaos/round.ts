@@ -256,6 +256,7 @@ class Round {
     }
     if (!pids.includes(agent.child.pid)) return;
     this.#kills.add(index);
+    this.#restarts.push(agent.child.exited);
     if (strike.restartAfterMs === null) return;
     const { restartAfterMs } = strike;
     const again = agent.child.exited.then(async () => {
