@@ -192,6 +192,8 @@ async function share(options: Options, totals: Totals, onCount: () => void): Pro
       if (child.process.exitCode !== null || performance.now() - child.heardMs < HANG_MS) continue;
       child.process.kill("SIGKILL");
       onSummary(child, hung(child.seed));
+      // What this child had left is not run: a loop is looked at first.
+      child.heardMs = Number.POSITIVE_INFINITY;
     }
   }, 1_000);
   await Promise.all(children.map((child) => listen(child, onSummary)));
@@ -255,6 +257,21 @@ function showSummary(totals: Totals, options: Options, startMs: number): void {
   }
 }
 
+function noTotals(): Totals {
+  const none = { done: 0, events: 0, faults: 0, rollbacks: 0, seals: 0, epochs: 0 };
+  return { ...none, settledMsMax: 0, hash: 0, failures: new Map() };
+}
+
+function runHere(options: Options, totals: Totals, onCount: () => void): void {
+  for (let i = 0; i < options.histories; i++) {
+    const { lines, ...summary } = run(options, options.seed + i, options.log);
+    if (options.log && summary.failure === null) process.stdout.write(`${lines.join("\n")}\n`);
+    count(totals, summary);
+    onCount();
+    if (summary.failure !== null && !options.keepGoing) break;
+  }
+}
+
 async function main(): Promise<number> {
   const options = readOptions();
   if (options.json) {
@@ -263,17 +280,7 @@ async function main(): Promise<number> {
   }
   const startMs = performance.now();
   process.stderr.write(`seed ${options.seed}\n`);
-  const totals: Totals = {
-    done: 0,
-    events: 0,
-    faults: 0,
-    rollbacks: 0,
-    seals: 0,
-    epochs: 0,
-    settledMsMax: 0,
-    hash: 0,
-    failures: new Map(),
-  };
+  const totals = noTotals();
   let shownMs = startMs;
   const onCount = () => {
     if (performance.now() - shownMs < PROGRESS_EVERY_MS) return;
@@ -281,15 +288,7 @@ async function main(): Promise<number> {
     showProgress(totals, options, startMs);
   };
   if (options.workers > 1) await share(options, totals, onCount);
-  else {
-    for (let i = 0; i < options.histories; i++) {
-      const { lines, ...summary } = run(options, options.seed + i, options.log);
-      if (options.log && summary.failure === null) process.stdout.write(`${lines.join("\n")}\n`);
-      count(totals, summary);
-      onCount();
-      if (summary.failure !== null && !options.keepGoing) break;
-    }
-  }
+  else runHere(options, totals, onCount);
   if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
   const first = [...totals.failures.values()].flat().sort((a, b) => a.seed - b.seed)[0];
   if (first !== undefined && !options.keepGoing) showFailure(options, first);

@@ -33,6 +33,12 @@ import { expectedHash, initialState, type RankState } from "./workload.ts";
  */
 const STALE_MS = 4_000;
 
+/** A copy that came after its node had reported could not be known to the lead. */
+const REPORTED_MS = 1_000;
+
+/** Recoveries without a newer state after which a job may be called hopeless; some may have ended before their resume. */
+const SAME_BASE_MIN = 5;
+
 /** Versions of one rank on one node: unsealed ones up to their bound, sealed ones, a chain of deltas below. */
 const VERSIONS_OF_RANK_MAX = 30;
 
@@ -49,6 +55,9 @@ export interface JobFacts {
   newestStep: number;
   lastStepMs: number;
   rollbacks: number;
+  /** The version it went on from last, and how often in a row. */
+  base: number;
+  sameBase: number;
   /** Newest epoch under which a step was made, and when its first one was. */
   epoch: number;
   epochSinceMs: number;
@@ -175,6 +184,8 @@ export class JobReferee {
     this.#resumed.set(key, version);
     const facts = this.#factsOf(job, assignment.size);
     facts.rollbacks++;
+    facts.sameBase = facts.base === version ? facts.sameBase + 1 : 1;
+    facts.base = version;
     facts.finished.clear();
     const step = this.#stepOf(assignment, version);
     for (const [rank, place] of assignment.placement.entries()) {
@@ -228,6 +239,8 @@ export class JobReferee {
         newestStep: 0,
         lastStepMs: 0,
         rollbacks: 0,
+        base: -1,
+        sameBase: 0,
         epoch: 0,
         epochSinceMs: 0,
         finished: new Set(),
@@ -303,6 +316,9 @@ export class JobReferee {
     const node = this.#cluster.node(place);
     // One that failed or moved on since it was ready is a new fault, not a wrong decision.
     if (node.machine === null || node.machine.view()?.epoch !== epoch) return;
+    // Its program may have ended already, and the job with it.
+    const record = node.machine.records().find((r) => r.spec.id === job);
+    if (record === undefined || record.state === "ended" || record.state === "lost") return;
     const state = node.memoryOf(job, rank);
     const expected = step === 0 ? initialState(rank).hash : expectedHash(size, rank, step);
     holds(
@@ -330,6 +346,7 @@ export class JobReferee {
     if (view == null) return;
     const { id: job, ranks } = record.spec;
     const workers = view.members.filter((member) => member.role === "worker");
+    const nowMs = this.#cluster.time.nowMs();
     const busy = new Set<NodeId>();
     for (const other of node.machine?.records() ?? []) {
       if (other.spec.id === job || other.state === "ended" || other.state === "lost") continue;
@@ -339,8 +356,7 @@ export class JobReferee {
     if (free < ranks) return;
     const held = workers.map((member): NodeHoldings => {
       const { store } = this.#cluster.node(member.id);
-      const damaged = new Set(store.shards().filter((s) => s.damaged));
-      const intact = store.shards().filter((s) => !damaged.has(s));
+      const intact = store.shards().filter((s) => !s.damaged && nowMs - s.keptMs > REPORTED_MS);
       return {
         node: member.id,
         holdings: intact.map((s) => ({
@@ -364,8 +380,10 @@ export class JobReferee {
     });
     // Recoveries that failed again and again for a reason of the world (disk, damage) may end in "lost" too.
     const hadReason = this.#cluster.storeFaults > 0 || record.verdict?.includes("failed") === true;
+    // Or the job itself is to blame: it went back to the same state again and again.
+    const isHopeless = (this.#jobs.get(job)?.sameBase ?? 0) >= SAME_BASE_MIN;
     holds(
-      found === null || (hadReason && this.#cluster.storeFaults > 0),
+      found === null || isHopeless || (hadReason && this.#cluster.storeFaults > 0),
       "untrue verdict",
       () =>
         `${job} is given up by ${node.id} (${record.verdict}), but ${free} workers are free for ${ranks} ranks and version ${found} can be restored`,

@@ -34,6 +34,8 @@ export interface Shard extends ShardId {
   readonly state: RankState;
   sealed: boolean;
   damaged: boolean;
+  /** Since when it lies here, for the referee. */
+  keptMs: number;
 }
 
 /** What the store needs of the node it lives on, and of the world. */
@@ -251,7 +253,7 @@ export class SimStore {
       parent.version < made.version &&
       this.#chainLength(parent) <= CHAIN_DELTAS_MAX;
     const id = isDelta ? { version: parent.version, epoch: parent.epoch } : null;
-    return { ...made, parent: id, sealed: false, damaged: false };
+    return { ...made, parent: id, sealed: false, damaged: false, keptMs: 0 };
   }
 
   #chainLength(shard: Shard): number {
@@ -415,6 +417,7 @@ export class SimStore {
   }
 
   #keep(shard: Shard): void {
+    shard.keptMs = this.#world.time.nowMs();
     const old = this.find(shard.job, shard.rank, shard);
     if (old === undefined) this.#shards.push(shard);
     else this.#shards[this.#shards.indexOf(old)] = { ...shard, sealed: shard.sealed || old.sealed };
