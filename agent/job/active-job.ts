@@ -10,6 +10,7 @@ import type { ProxyToAgent } from "../proxy/proxy.ts";
 import type { EffectSink } from "./effects.ts";
 import type { AssignMessage, JobMessage, JobRecord, RunningRank } from "./job.ts";
 import { type NodeParts, shardUrlOf } from "./parts.ts";
+import type { Recovery } from "./recovery.ts";
 
 type Capture = Extract<ProxyToAgent, { kind: "capture" }>;
 
@@ -48,27 +49,23 @@ export class ActiveJob {
       .map(({ rank, pid }) => ({ job, rank, pid: pid ?? 0, epoch, proxyPid }));
   }
 
-  /** The restored state gets its second copy again where the recovery left it with one. */
-  protect(version: Version, ranks: readonly number[], sink: EffectSink): void {
-    if (version === 0) return;
-    for (const rank of ranks) {
-      const partner = this.#partnerOf(rank, sink);
-      if (partner === null) continue;
-      const held = this.#assign.holdings.find((h) => h.node === partner.node)?.holdings ?? [];
-      if (held.some((h) => h.rank === rank && h.version === version && h.sealed)) continue;
-      sink.push({
-        kind: "store",
-        command: {
-          kind: "replicate",
-          token: sink.token(),
-          job: this.job,
-          rank,
-          version,
-          epoch: this.epoch,
-          partner,
-        },
-      });
+  /** Everybody is restored: the proxy wakes the programs that live, the others are started. */
+  begin(recovery: Recovery, version: Version, sink: EffectSink): void {
+    const { programs } = this.#parts;
+    const { localRanks } = recovery;
+    const mailboxes = localRanks.map((rank) => ({ rank, path: recovery.mailboxOf(rank) }));
+    sink.push({
+      kind: "tell-proxy",
+      proxy: this.proxy,
+      message: { kind: "resume", epoch: this.epoch, version, mailboxes },
+    });
+    for (const rank of localRanks) {
+      const program = programs.get(this.job, rank);
+      if (recovery.fresh.has(rank) || program === undefined) {
+        programs.start(this.record, rank, sink);
+      } else program.epoch = this.epoch;
     }
+    this.#protect(version, localRanks, sink);
   }
 
   onCapture(message: Capture, sink: EffectSink): void {
@@ -113,6 +110,29 @@ export class ActiveJob {
 
   get hasUnsealed(): boolean {
     return this.#durable.size > 0;
+  }
+
+  /** The restored state gets its second copy again where the recovery left it with one. */
+  #protect(version: Version, ranks: readonly number[], sink: EffectSink): void {
+    if (version === 0) return;
+    for (const rank of ranks) {
+      const partner = this.#partnerOf(rank, sink);
+      if (partner === null) continue;
+      const held = this.#assign.holdings.find((h) => h.node === partner.node)?.holdings ?? [];
+      if (held.some((h) => h.rank === rank && h.version === version && h.sealed)) continue;
+      sink.push({
+        kind: "store",
+        command: {
+          kind: "replicate",
+          token: sink.token(),
+          job: this.job,
+          rank,
+          version,
+          epoch: this.epoch,
+          partner,
+        },
+      });
+    }
   }
 
   #onCaptureEvent(

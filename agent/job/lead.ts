@@ -10,7 +10,7 @@ import type { Epoch, NodeId, View } from "../membership/membership.ts";
 import { assignMessage, type RecoverPlan, recoveringRecord } from "./assignment.ts";
 import { Broadcasts } from "./broadcasts.ts";
 import type { EffectSink } from "./effects.ts";
-import type { JobMessage, JobRecord, RankExit, ReadyMessage, ReportMessage } from "./job.ts";
+import type { JobMessage, JobRecord, PendingExit, ReadyMessage, ReportMessage } from "./job.ts";
 import type { JobMember } from "./member.ts";
 import type { NodeParts } from "./parts.ts";
 import type { CandidateOrder } from "./placement.ts";
@@ -19,6 +19,7 @@ import { isOver, revise, withRollback } from "./records.ts";
 import { Round } from "./round.ts";
 import { Sealing } from "./sealing.ts";
 import { Submissions } from "./submissions.ts";
+import { givenUp, withExit, withoutNodes } from "./verdicts.ts";
 
 const REPEAT_MS = 300;
 
@@ -165,7 +166,7 @@ export class JobLead {
       }
     }
     for (const [, report] of this.#reports) {
-      for (const { job, epoch, exit } of report.exits) this.#recordExit(job, epoch, exit, sink);
+      for (const exit of report.exits) this.#recordExit(exit, sink);
     }
     sink.decide("report", null, `${this.#reports.size} members have reported`);
     const short = this.#parts.book.all().filter((record) => !this.#planOne(record, false, sink));
@@ -192,14 +193,7 @@ export class JobLead {
     }
     if (plan.kind === "lost") {
       if (!final) return false;
-      this.#write(
-        revise(
-          record,
-          { epoch: this.#epoch, state: "lost", verdict: plan.verdict },
-          { atMs: sink.atMs, what: `lost: ${plan.verdict}` },
-        ),
-        sink,
-      );
+      this.#write(withoutNodes(record, this.#epoch, plan.verdict, sink.atMs), sink);
       sink.decide("end", job, plan.verdict);
       this.#startWaiting(sink);
       return true;
@@ -250,18 +244,10 @@ export class JobLead {
   }
 
   #giveUp(record: JobRecord, why: string, selection: Selection | null, sink: EffectSink): void {
-    const job = record.spec.id;
-    const verdict = `${why}. What is left is kept: \`holdfast job explain ${job}\` tells what is missing, \`holdfast run --resume ${job}\` tries again`;
-    this.#failures.delete(job);
-    sink.decide("end", job, verdict);
-    this.#write(
-      revise(
-        record,
-        { state: "lost", verdict },
-        { atMs: sink.atMs, what: verdict, ...(selection === null ? {} : { selection }) },
-      ),
-      sink,
-    );
+    const next = givenUp(record, why, selection, sink.atMs);
+    this.#failures.delete(record.spec.id);
+    sink.decide("end", record.spec.id, next.verdict ?? why);
+    this.#write(next, sink);
     this.#startWaiting(sink);
     this.#settleIfDone(sink);
   }
@@ -340,31 +326,19 @@ export class JobLead {
     sink: EffectSink,
   ): void {
     const known = this.#parts.book.get(message.job);
-    if (this.#recordExit(message.job, message.epoch, message.exit, sink)) return;
+    if (this.#recordExit(message, sink)) return;
     // It repeats itself, so it has not heard how this went on.
     if (known !== undefined) sink.send(from, { kind: "record", epoch: known.epoch, record: known });
   }
 
   /** Says whether the exit was news. */
-  #recordExit(job: string, epoch: Epoch, exit: RankExit, sink: EffectSink): boolean {
-    const record = this.#parts.book.get(job);
-    if (record === undefined || record.epoch !== epoch || record.state !== "running") return false;
-    if (record.exits.some((known) => known.rank === exit.rank)) return false;
-    const exits = [...record.exits, exit];
-    const failed = exit.code !== 0;
-    const isEnd = failed || exits.length === record.spec.ranks;
-    const what = failed ? whatFailed(exit) : isEnd ? "every rank has ended" : null;
-    this.#write(
-      revise(
-        record,
-        isEnd ? { exits, state: "ended", exitCode: exit.code, verdict: what } : { exits },
-        what === null ? null : { atMs: sink.atMs, what },
-      ),
-      sink,
-    );
-    if (isEnd && what !== null) {
+  #recordExit({ job, epoch, exit }: PendingExit, sink: EffectSink): boolean {
+    const next = withExit(this.#parts.book.get(job), { epoch, exit }, sink.atMs);
+    if (next === null) return false;
+    this.#write(next, sink);
+    if (isOver(next)) {
       this.#sealings.delete(job);
-      sink.decide("end", job, what);
+      sink.decide("end", job, next.verdict ?? "ended");
       this.#startWaiting(sink);
     }
     return true;
@@ -414,7 +388,3 @@ export class JobLead {
 }
 
 /** The detail of a process that ended by itself says no more than its code. */
-function whatFailed({ rank, code, detail }: RankExit): string {
-  const what = `ended with code ${code}`;
-  return `rank ${rank} ${what}${detail === "" || detail === what ? "" : `: ${detail}`}`;
-}

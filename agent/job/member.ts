@@ -269,7 +269,7 @@ export class JobMember {
     const lead = this.lead(sink);
     this.#repeatAtMs = Number.POSITIVE_INFINITY;
     if (lead === null) return;
-    for (const recovery of this.#recoveries.values()) this.#tellStage(recovery, sink);
+    for (const recovery of this.#recoveries.values()) this.#tellLead(recovery.stageMessage(), sink);
     if (!this.#settled && this.#recoveries.size === 0) this.#report(sink);
     for (const active of this.#active.values()) active.repeat(lead, sink);
     this.#ends.send(lead, sink);
@@ -293,13 +293,12 @@ export class JobMember {
     const job = message.record.spec.id;
     const known = this.#recoveries.get(job);
     if (known?.epoch === message.epoch) {
-      this.#tellStage(known, sink);
+      this.#tellLead(known.stageMessage(), sink);
       return;
     }
     const active = this.#active.get(job);
     if (active?.epoch === message.epoch) {
-      const lead = this.lead(sink);
-      if (lead !== null) sink.send(lead, { kind: "resumed", epoch: message.epoch, job });
+      this.#tellLead({ kind: "resumed", epoch: message.epoch, job }, sink);
       return;
     }
     this.keep(message.record, null, sink);
@@ -312,13 +311,13 @@ export class JobMember {
   }
 
   #afterRecoveryStep(recovery: Recovery, sink: EffectSink): void {
-    if (recovery.isReady) this.#tellStage(recovery, sink);
+    if (recovery.isReady) this.#tellLead(recovery.stageMessage(), sink);
     this.#schedule(sink);
   }
 
-  #tellStage(recovery: Recovery, sink: EffectSink): void {
+  #tellLead(message: JobMessage, sink: EffectSink): void {
     const lead = this.lead(sink);
-    if (lead !== null) sink.send(lead, recovery.stageMessage());
+    if (lead !== null) sink.send(lead, message);
   }
 
   #onResume(message: ResumeMessage, sink: EffectSink): void {
@@ -326,9 +325,8 @@ export class JobMember {
     const job = message.record.spec.id;
     const recovery = this.#recoveries.get(job);
     if (recovery === undefined) {
-      const lead = this.lead(sink);
-      if (this.#active.get(job)?.epoch === message.epoch && lead !== null) {
-        sink.send(lead, { kind: "resumed", epoch: message.epoch, job });
+      if (this.#active.get(job)?.epoch === message.epoch) {
+        this.#tellLead({ kind: "resumed", epoch: message.epoch, job }, sink);
       }
       return;
     }
@@ -341,33 +339,17 @@ export class JobMember {
 
   #start(recovery: Recovery, message: ResumeMessage, sink: EffectSink): void {
     const { record, version } = message;
-    const { config, programs } = this.#parts;
+    const { config } = this.#parts;
     const { job } = recovery;
     if (recovery.proxy === null || this.#recoveries.get(job) !== recovery) return;
     this.#recoveries.delete(job);
     this.#ends.forget(job);
     const active = new ActiveJob(this.#parts, recovery.assign, record, recovery.proxy);
     this.#active.set(job, active);
-    sink.push({
-      kind: "tell-proxy",
-      proxy: recovery.proxy,
-      message: {
-        kind: "resume",
-        epoch: record.epoch,
-        version,
-        mailboxes: recovery.localRanks.map((rank) => ({ rank, path: recovery.mailboxOf(rank) })),
-      },
-    });
-    for (const rank of recovery.localRanks) {
-      const program = programs.get(job, rank);
-      if (recovery.fresh.has(rank) || program === undefined) programs.start(record, rank, sink);
-      else program.epoch = record.epoch;
-    }
+    active.begin(recovery, version, sink);
     sink.decide("resume", job, `${config.id}: ranks ${recovery.localRanks.join(", ")} go on`);
-    active.protect(version, recovery.localRanks, sink);
     this.#collectAbandoned(record, sink);
-    const lead = this.lead(sink);
-    if (lead !== null) sink.send(lead, { kind: "resumed", epoch: record.epoch, job });
+    this.#tellLead({ kind: "resumed", epoch: record.epoch, job }, sink);
     this.#schedule(sink);
   }
 
