@@ -98,7 +98,9 @@ export class Conductor {
       this.#stop.throwIfAborted();
       for (const { id } of this.#agents.seats) {
         if (!this.#agents.isAlive(id)) {
-          throw new DemoError(`agent ${id} ended at its start: ${this.#agents.lastWords(id)}`);
+          const how = this.#agents.endOf(id);
+          const last = this.#agents.lastWords(id);
+          throw new DemoError(`agent ${id} ended at its start (${how}); its last line: ${last}`);
         }
       }
       await this.#refreshStatus();
