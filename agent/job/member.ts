@@ -13,7 +13,7 @@ import type { EffectSink } from "./effects.ts";
 import type { AssignMessage, JobMessage, JobRecord, NodeLoad, RunningRank } from "./job.ts";
 import { LocalEnds } from "./local-ends.ts";
 import type { NodeEvent } from "./node-events.ts";
-import { type NodeParts, onLineage } from "./parts.ts";
+import { collectAbandoned, type NodeParts } from "./parts.ts";
 import { Pausing } from "./pausing.ts";
 import { RecordKeeper } from "./record-keeper.ts";
 import { isOver, ranksOf } from "./records.ts";
@@ -304,7 +304,7 @@ export class JobMember {
     this.keep(message.record, null, sink);
     this.#pausing.onAssigned(job, sink);
     if (ranksOf(message.record, this.#parts.config.id).length === 0) return;
-    this.#collectAbandoned(message.record, sink);
+    collectAbandoned(this.#parts.shards, message.record, sink);
     const recovery = new Recovery(this.#parts, message);
     this.#recoveries.set(job, recovery);
     recovery.begin(sink);
@@ -348,7 +348,7 @@ export class JobMember {
     this.#active.set(job, active);
     active.begin(recovery, version, sink);
     sink.decide("resume", job, `${config.id}: ranks ${recovery.localRanks.join(", ")} go on`);
-    this.#collectAbandoned(record, sink);
+    collectAbandoned(this.#parts.shards, record, sink);
     this.#tellLead({ kind: "resumed", epoch: record.epoch, job }, sink);
     this.#schedule(sink);
   }
@@ -374,23 +374,13 @@ export class JobMember {
         programs.remove(job, place.rank, sink);
     }
     this.#ends.onRecord(record, over);
-    this.#collectAbandoned(record, sink);
+    collectAbandoned(this.#parts.shards, record, sink);
     if (over && record.exitCode === 0) {
       sink.push({
         kind: "store",
         command: { kind: "collect", token: sink.token(), job, keepFrom: null, lineage: [] },
       });
     }
-  }
-
-  /** What an abandoned future left behind must never be taken, or sealed, for the state of the same number. */
-  #collectAbandoned({ spec, lineage }: JobRecord, sink: EffectSink): void {
-    const job = spec.id;
-    const held = this.#parts.shards.of(job);
-    if (onLineage(held, lineage).length === held.length) return;
-    const keepFrom = 0 as Version;
-    const token = sink.token();
-    sink.push({ kind: "store", command: { kind: "collect", token, job, keepFrom, lineage } });
   }
 
   #drop(recovery: Recovery, sink: EffectSink): void {

@@ -6,6 +6,8 @@ import {
   type Version,
 } from "../checkpoint/checkpoint.ts";
 import type { Member } from "../membership/membership.ts";
+import type { EffectSink } from "./effects.ts";
+import type { JobRecord } from "./job.ts";
 import type { NodeConfig } from "./node-events.ts";
 import type { Programs } from "./programs.ts";
 import type { ProxyPool } from "./proxy-pool.ts";
@@ -83,4 +85,18 @@ export function holdsChain(holdings: readonly Holding[], rank: number, version: 
 export function shardUrlOf(member: Member): string {
   const host = member.address.includes(":") ? `[${member.address}]` : member.address;
   return `http://${host}:${member.port}/v1/shards`;
+}
+
+/** What an abandoned future left behind must never be taken, or sealed, for the state of the same number. */
+export function collectAbandoned(
+  shards: LocalShards,
+  { spec, lineage }: JobRecord,
+  sink: EffectSink,
+): void {
+  const job = spec.id;
+  const held = shards.of(job);
+  if (onLineage(held, lineage).length === held.length) return;
+  const keepFrom = 0 as Version;
+  const token = sink.token();
+  sink.push({ kind: "store", command: { kind: "collect", token, job, keepFrom, lineage } });
 }
