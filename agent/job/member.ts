@@ -4,7 +4,7 @@
  * Decides when to report and what to repeat, which local processes a newer record makes void, and which local ends are
  * faults. Where ranks go and when they run again is the lead's to say (`lead.ts`).
  */
-import type { StoreEvent, Version } from "../checkpoint/checkpoint.ts";
+import type { StoreEvent } from "../checkpoint/checkpoint.ts";
 import type { NodeId } from "../membership/membership.ts";
 import type { ProxyToAgent } from "../proxy/proxy.ts";
 import { ActiveJob } from "./active-job.ts";
