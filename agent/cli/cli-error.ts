@@ -17,3 +17,9 @@ export class CliError extends Error {
 export const EXIT_USAGE = 2;
 /** The configuration of an agent is wrong (sysexits.h EX_CONFIG). */
 export const EXIT_CONFIG = 78;
+/** As a shell tells of a command that SIGPIPE ended. */
+export const EXIT_BROKEN_PIPE = 141;
+
+export function isBrokenPipe(error: unknown): boolean {
+  return error instanceof Error && (error as { readonly code?: unknown }).code === "EPIPE";
+}

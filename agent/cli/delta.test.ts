@@ -84,6 +84,12 @@ describe("holdfast delta", () => {
     const torn = await failure("apply", at("base"), at("out"), at("torn"));
     expect(torn.message).toBe(`${at("torn")} is torn: its last 2 bytes are missing`);
     expect(torn.exitCode).toBe(65);
+    const lost = await failure("make", at("base"), at("new"), join(folder, ".", "base"));
+    expect([lost.exitCode, lost.message]).toEqual([
+      2,
+      `${at("base")} is to be written and is BASE too`,
+    ]);
+    expect((await failure("apply", at("base"), at("patch"), at("patch"))).exitCode).toBe(2);
     // A patch where NEW belongs is never taken for the file to write.
     const swapped = await failure("apply", at("base"), at("patch"), at("elsewhere"));
     expect(swapped.message).toBe(`${at("elsewhere")} does not exist`);

@@ -1,6 +1,8 @@
 /**
  * `holdfast delta`: what a checkpoint stores instead of a whole file, for anybody's files.
  */
+import { realpathSync } from "node:fs";
+import { resolve } from "node:path";
 import { Command } from "commander";
 import { createCore } from "../../core/core.ts";
 import { applyDeltaFile } from "../checkpoint/io/delta-apply.ts";
@@ -10,7 +12,7 @@ import {
   type DeltaSummary,
 } from "../checkpoint/io/delta-file.ts";
 import { makeDeltaFile } from "../checkpoint/io/delta-make.ts";
-import { CliError } from "./cli-error.ts";
+import { CliError, EXIT_USAGE } from "./cli-error.ts";
 
 interface DeltaOptions {
   readonly json?: true;
@@ -45,12 +47,29 @@ function percent(part: number, whole: number): string {
   return whole === 0 ? "" : ` (${((part / whole) * 100).toFixed(1)} %)`;
 }
 
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return resolve(path);
+  }
+}
+
+/** An input that is written to would be lost. */
+function keepApart(output: string, inputs: Readonly<Record<string, string>>): void {
+  for (const [name, input] of Object.entries(inputs)) {
+    if (realPath(output) !== realPath(input)) continue;
+    throw new CliError(`${output} is to be written and is ${name} too`, EXIT_USAGE, "name another");
+  }
+}
+
 async function make(
   basePath: string,
   newPath: string,
   patchPath: string,
   options: DeltaOptions,
 ): Promise<void> {
+  keepApart(patchPath, { BASE: basePath, NEW: newPath });
   const made = await run(() => makeDeltaFile(createCore(), basePath, newPath, patchPath));
   const share = percent(made.deltaBytes, made.targetBytes);
   print(options, `${patchPath}: ${made.deltaBytes} bytes for ${made.targetBytes}${share}`, {
@@ -65,6 +84,7 @@ async function apply(
   patchPath: string,
   options: DeltaOptions,
 ): Promise<void> {
+  keepApart(newPath, { PATCH: patchPath });
   const made = await run(() => applyDeltaFile(createCore(), basePath, patchPath, newPath));
   print(options, `${newPath}: ${made.targetBytes} bytes, digest verified`, {
     output: newPath,

@@ -6,7 +6,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { HOLDFAST_VERSION } from "../job/io/status.ts";
-import { CliError, EXIT_USAGE } from "./cli-error.ts";
+import { CliError, EXIT_BROKEN_PIPE, EXIT_USAGE, isBrokenPipe } from "./cli-error.ts";
 
 const EXIT_DEFECT = 70;
 
@@ -55,6 +55,8 @@ function program({ shown, hidden = [] }: Commands): Command {
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  // Whoever read our output has enough, as in `holdfast job list | head -1`.
+  if (isBrokenPipe(error)) return EXIT_BROKEN_PIPE;
   if (error instanceof CliError) {
     const remedy = error.remedy === undefined ? "" : `; ${error.remedy}`;
     process.stderr.write(`holdfast: ${error.message}${remedy}\n`);

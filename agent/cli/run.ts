@@ -10,7 +10,7 @@ import { formatCursor, type OutputEvent } from "../job/io/output-stream.ts";
 import { readNdjson } from "../net/io/ndjson.ts";
 import { PROBLEMS } from "../net/problem.ts";
 import { AgentClient } from "./agent-client.ts";
-import { CliError, EXIT_USAGE } from "./cli-error.ts";
+import { CliError, EXIT_BROKEN_PIPE, EXIT_USAGE, isBrokenPipe } from "./cli-error.ts";
 import { printJson, printLine } from "./print.ts";
 
 const EXAMPLES = `
@@ -22,6 +22,8 @@ Examples:
   holdfast run -n 2 -e LEARNING_RATE=0.1 -- python3 step.py
   holdfast run -n 8 --detach -- ./solver input.dat
   holdfast run --resume j-0a1b2c3d
+
+A job belongs to the cluster: when this command is killed it goes on, and --resume watches it again.
 `;
 
 interface RunOptions {
@@ -218,6 +220,13 @@ function onInterrupt(client: AgentClient, job: string, stop: AbortController): v
   process.on("SIGTERM", interrupt);
 }
 
+/** Whoever read our output has gone, which is no reason to end the job. */
+function leaveToItself(job: string): never {
+  const remedy = `watch it again with holdfast run --resume ${job}, end it with holdfast job cancel ${job}`;
+  say(`nobody reads the output; ${job} goes on; ${remedy}`);
+  process.exit(EXIT_BROKEN_PIPE);
+}
+
 function exitCodeOf(ended: Ended): number {
   if (ended.state === "lost") return PROBLEMS.frozen.exitCode;
   return ended.exitCode ?? 1;
@@ -236,10 +245,16 @@ async function run(argv: readonly string[], options: RunOptions): Promise<number
   await client.learnMembers();
   const stop = new AbortController();
   onInterrupt(client, job, stop);
+  // A broken pipe is told by an event, or thrown where it is written to.
+  process.stdout.on("error", (error) => {
+    if (isBrokenPipe(error)) leaveToItself(job);
+    throw error;
+  });
   try {
     return exitCodeOf(await new Follower(client, job, isJson).follow(stop.signal));
   } catch (error) {
     if (stop.signal.aborted) return EXIT_INTERRUPTED;
+    if (isBrokenPipe(error)) leaveToItself(job);
     throw error;
   }
 }

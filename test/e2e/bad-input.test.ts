@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Finished, holdfast, type TestAgent, TestCluster } from "./test-cluster.ts";
+import { type Finished, holdfast, MAIN, type TestAgent, TestCluster } from "./test-cluster.ts";
 
 const cluster = new TestCluster();
 let running: TestAgent;
@@ -148,6 +148,22 @@ describe("a command line", () => {
     const line = oneLine(await holdfast(["job", "show", "j-none", "--agent", running.at]), 66);
     expect(line).toContain("no job j-none is known here");
   });
+
+  test("whose reader has enough says that its job goes on", async () => {
+    const command = `"$BUN" "$MAIN" run --agent ${running.at} -- sh -c 'yes | head -50000; sleep 60' | head -1`;
+    const child = Bun.spawn({
+      cmd: ["bash", "-c", `set -o pipefail; ${command}`],
+      env: { ...process.env, BUN: process.execPath, MAIN },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const [out, said] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    expect(await child.exited).toBe(141);
+    expect(out).toBe("[0] y\n");
+    const [job] = /j-[0-9a-f]{8}/.exec(said) ?? [""];
+    expect(said.trimEnd().split("\n").at(-1)).toContain(`${job} goes on; watch it again with`);
+    const cancelled = await holdfast(["job", "cancel", job, "--agent", running.at]);
+    expect(cancelled.code).toBe(0);
+  }, 30_000);
 
   test("has help with examples for every command", async () => {
     for (const command of ["agent", "run", "status", "job", "what-if", "delta"]) {

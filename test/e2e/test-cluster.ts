@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ClusterStatus, NodeStatus } from "../../agent/job/io/status.ts";
 
-const MAIN = join(import.meta.dir, "../../agent/main.ts");
+export const MAIN: string = join(import.meta.dir, "../../agent/main.ts");
 
 export interface Finished {
   readonly code: number | null;
