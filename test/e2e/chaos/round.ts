@@ -141,7 +141,7 @@ class Round {
       this.#fail(error instanceof Error ? error.message : String(error));
     }
     this.#isOver = true;
-    await Promise.allSettled(this.#restarts);
+    await this.#calm();
     await this.#goHome();
     return this.failures.length === 0 ? how : "failed";
   }
@@ -351,9 +351,17 @@ class Round {
     if (code !== 0) this.#fail(`the resumed job ended with ${code}: ${verdict}`);
   }
 
+  /** No strike is under way any more; one strike may bring about another restart. */
+  async #calm(): Promise<void> {
+    for (let known = -1; known !== this.#restarts.length; ) {
+      known = this.#restarts.length;
+      await Promise.allSettled(this.#restarts);
+    }
+  }
+
   /** Every agent runs, and all are in one view. */
   async #helpAll(): Promise<void> {
-    await Promise.allSettled(this.#restarts);
+    await this.#calm();
     for (let index = 1; index <= NODES; index++) this.#restart(index);
     await this.#cluster.settle(this.#agents, SETTLE_WITHIN_MS);
   }
