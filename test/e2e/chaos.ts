@@ -6,7 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { describePlan, drawPlan } from "./chaos/plan.ts";
-import { runRound } from "./chaos/round.ts";
+import { ownProcesses, runRound } from "./chaos/round.ts";
 
 const { values } = parseArgs({
   options: {
@@ -17,6 +17,14 @@ const { values } = parseArgs({
   },
 });
 const [rounds, seed, kills] = [values.rounds, values.seed, values.kills].map(Number);
+/** Whoever breaks a round off leaves nothing behind either. */
+for (const name of ["SIGINT", "SIGTERM"] as const) {
+  process.on(name, () => {
+    for (const pid of ownProcesses()) process.kill(pid, "SIGKILL");
+    process.exit(1);
+  });
+}
+
 const counts = { well: 0, resumed: 0, failed: 0 };
 
 for (let round = 0; round < (rounds ?? 0); round++) {

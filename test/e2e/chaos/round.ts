@@ -17,6 +17,9 @@ import { expectedDigests } from "./ring-model.ts";
 const MAIN = join(import.meta.dir, "../../../agent/main.ts");
 const PROGRAM = join(import.meta.dir, "../programs/ring.ts");
 
+/** In the environment of all that a round starts. */
+const MARK: readonly [string, string] = ["HOLDFAST_CHAOS", String(process.pid)];
+
 const STOPPED_MS = 3_000;
 /** After the last strike; by then a job with enough nodes computes again, and one without has to be helped. */
 const HELP_AFTER_MS = 8_000;
@@ -80,7 +83,6 @@ class Client {
 
 class Round {
   readonly #plan: ChaosPlan;
-  readonly #mark: readonly [string, string];
   readonly #cluster: TestCluster;
   readonly #agents: TestAgent[] = [];
   readonly #results: string;
@@ -96,8 +98,7 @@ class Round {
 
   constructor(plan: ChaosPlan) {
     this.#plan = plan;
-    this.#mark = ["HOLDFAST_CHAOS", `${process.pid}-${plan.seed}-${performance.now()}`];
-    this.#cluster = new TestCluster({ [this.#mark[0]]: this.#mark[1] });
+    this.#cluster = new TestCluster({ [MARK[0]]: MARK[1] });
     this.#results = join(this.#cluster.folder, "results");
     mkdirSync(this.#results);
   }
@@ -170,7 +171,7 @@ class Round {
   }
 
   #client(args: readonly string[]): Client {
-    const [name, value] = this.#mark;
+    const [name, value] = MARK;
     return new Client(args, { [name]: value });
   }
 
@@ -422,15 +423,14 @@ class Round {
           this.#fail(`${id} ended with ${child.signalCode ?? child.exitCode}`);
         }
       }
-      const mark = this.#mark.join("=");
       await this.#untilNothingIsLeft("no process is left", () =>
-        processesMarked(mark).map((pid) => `${pid} ${commandOf(pid)}`),
+        ownProcesses().map((pid) => `${pid} ${commandOf(pid)}`),
       );
       await this.#untilNothingIsLeft("no shared memory is left", () => this.#files());
     } catch (error) {
       this.#fail(error instanceof Error ? error.message : String(error));
     }
-    signal(processesMarked(this.#mark.join("=")), "SIGKILL");
+    signal(ownProcesses(), "SIGKILL");
   }
 
   async close(): Promise<void> {
@@ -479,4 +479,9 @@ export async function runRound(plan: ChaosPlan): Promise<RoundOutcome> {
   await round.close();
   const { failures, story, folder, ms } = round;
   return { how, failures, story, folder, ms };
+}
+
+/** What the round that is under way has started and still runs. */
+export function ownProcesses(): readonly number[] {
+  return processesMarked(MARK.join("="));
 }
