@@ -183,6 +183,10 @@ class Follower {
       case "state":
         this.#printState(event);
         break;
+      case "frozen":
+        if (event.reason === null) say("a quorum is back");
+        else say(`${this.#job} is frozen until nodes come back: ${event.reason}`);
+        break;
       case "end":
         if (event.verdict !== null && event.exitCode !== 0) say(event.verdict);
         break;

@@ -32,7 +32,12 @@ export class Requests {
 
   ask(token: string, request: JobRequest, frozen: string | null, sink: EffectSink): void {
     if (frozen !== null) {
-      this.#reply(token, request, `this node must not act: ${frozen}`, sink);
+      this.#reply(
+        token,
+        request,
+        `nothing is started without a quorum: ${frozen}; \`holdfast status\` shows who is missing`,
+        sink,
+      );
       return;
     }
     if (this.#open.size >= REQUESTS_MAX) {

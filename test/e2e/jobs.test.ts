@@ -236,6 +236,33 @@ describe("a job without a spare", () => {
   }, 60_000);
 });
 
+describe("a cluster without a quorum", () => {
+  test("freezes its jobs, says so to everybody who asks, and goes on when the nodes are back", async () => {
+    const run = count(agent(5), 3, 0);
+    const job = await run.job();
+    await run.reaches(15);
+    await Promise.all([1, 2, 3].map((index) => agent(index).kill()));
+    await until("the reader is told", 10_000, () => {
+      return (
+        run.said.some((line) => line.includes(`${job} is frozen until nodes come back`)) || null
+      );
+    });
+    for (const args of [
+      ["run", "--", "true"],
+      ["what-if", "--lose", "n4"],
+    ]) {
+      const [command = "", ...rest] = args;
+      const ended = await holdfast([command, "--agent", agent(5).at, ...rest]);
+      expect(ended.code).toBe(75);
+      expect(ended.stderr).toContain("no quorum: 2 of 5 members heard, 3 needed");
+    }
+    await mend();
+    expect(await run.ended()).toBe(0);
+    expect(run.said.join("\n")).toContain("a quorum is back");
+    expect(run.ends()).toEqual(expectedEnds(3));
+  }, 60_000);
+});
+
 describe("an agent killed alone", () => {
   test("takes its programs and proxies along, and its restart cleans up", async () => {
     const run = count(agent(1), 2, 3);

@@ -67,7 +67,7 @@ export class AgentProcess implements ApiSource {
     this.#world = new World(parts, {
       tell: (event) => this.tell(event),
       self: () => this.self(),
-      onReply: (reply) => this.#answer(reply.token, replyOf(reply)),
+      onReply: (reply) => this.#answer(reply.token, replyOf(reply, this.frozen() !== null)),
       onLeft: () => this.#onLeft(),
     });
     this.output = this.#world.output;
@@ -132,6 +132,10 @@ export class AgentProcess implements ApiSource {
 
   record(job: string): JobRecord | undefined {
     return this.machine.records().find((record) => record.spec.id === job);
+  }
+
+  frozen(): string | null {
+    return this.machine.frozen();
   }
 
   view(): View | null {
@@ -216,9 +220,13 @@ export class AgentProcess implements ApiSource {
   }
 }
 
-function replyOf(effect: Extract<NodeEffect, { kind: "reply" }>): Result<string, Problem> {
-  if (effect.refused === null && effect.job !== null) return ok(effect.job);
-  return err({ kind: "refused", detail: effect.refused ?? "refused without a reason" });
+function replyOf(
+  { job, refused }: Extract<NodeEffect, { kind: "reply" }>,
+  isFrozen: boolean,
+): Result<string, Problem> {
+  if (refused === null && job !== null) return ok(job);
+  const kind = isFrozen ? "frozen" : "refused";
+  return err({ kind, detail: refused ?? "refused without a reason" });
 }
 
 function readLoad(): NodeLoad {

@@ -89,6 +89,11 @@ export async function askWhatIf(
   if (view === null) {
     return err({ kind: "frozen", detail: `${source.own} is in no view yet: try again later` });
   }
+  const frozen = source.machine.frozen();
+  if (frozen !== null) {
+    const detail = `nobody acts here already: ${frozen}; \`holdfast status\` shows who is missing`;
+    return err({ kind: "frozen", detail });
+  }
   const known = view.members.map((member) => member.id as string);
   const stranger = lost.find((node) => !known.includes(node));
   if (stranger !== undefined) {

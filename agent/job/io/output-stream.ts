@@ -31,6 +31,8 @@ export type OutputEvent =
       /** The newest line of the job's story. */
       readonly what: string;
     }
+  /** The node that is read from has lost its quorum: nothing computes here until it is back, which is null. */
+  | { readonly kind: "frozen"; readonly reason: string | null }
   | {
       readonly kind: "end";
       readonly state: JobRecord["state"];
@@ -65,7 +67,9 @@ export interface OutputSource {
   readonly output: OutputLog;
   record(job: string): JobRecord | undefined;
   view(): View | null;
-  /** Rises with each record that is kept: state changes are read from it. */
+  /** Why this node must not act; null while it may. */
+  frozen(): string | null;
+  /** Rises with each record that is kept, each view, and with frost and thaw. */
   readonly changes: Ring<string>;
 }
 
@@ -118,6 +122,7 @@ class OutputRelay {
   async run(): Promise<void> {
     const source = this.#source;
     let told = "";
+    let frozen: string | null = null;
     while (!this.#sink.signal.aborted) {
       const record = source.record(this.#job);
       if (record === undefined) return;
@@ -128,6 +133,9 @@ class OutputRelay {
         this.#push({ kind: "state", state, epoch, placement, what });
       }
       told = news;
+      const reason = source.frozen();
+      if ((reason === null) !== (frozen === null)) this.#push({ kind: "frozen", reason });
+      frozen = reason;
       this.#followAll();
       if (isOver(record)) break;
       await source.changes.changed(this.#sink.signal);

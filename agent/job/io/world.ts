@@ -221,7 +221,8 @@ export class World {
         break;
       case "frozen":
       case "thawed":
-        // Said by the decision log.
+        // Said by the decision log; whoever watches a job is told too.
+        this.changes.push(effect.kind, 32);
         break;
       default:
         unreachable(effect, "effect of membership");
