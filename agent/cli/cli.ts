@@ -1,5 +1,5 @@
 /**
- * All commands of the executable.
+ * All commands of the executable, in the order in which its help shows them.
  */
 import { agentCommand } from "./agent.ts";
 import { deltaCommand } from "./delta.ts";
