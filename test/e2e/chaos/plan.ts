@@ -12,6 +12,8 @@ export type Target =
   | "proxy"
   | "warm-proxy"
   | "program"
+  /** Who ends a killed agent's programs. */
+  | "guard"
   | "node"
   | "lead"
   | "reader"
@@ -48,6 +50,7 @@ const TARGETS: readonly (readonly [Target, number])[] = [
   ["warm-proxy", 2],
   ["program", 4],
   ["node", 4],
+  ["guard", 1],
   ["lead", 2],
   ["reader", 1],
   ["client", 1],
@@ -65,19 +68,19 @@ function weighted(random: Prng): Target {
 
 function drawStrike(random: Prng, index: number): Strike {
   const isNext = index > 0;
-  const isSoon = random.unit() < 0.6;
+  // Of the first strikes some fall into the job's start, of the later ones most into the recovery before.
+  const isSoon = random.unit() < (isNext ? 0.6 : 0.15);
   const isAgain = random.unit() < 0.2;
   const drawn = weighted(random);
   const target = isNext && isAgain ? "same-again" : drawn;
   const isStop = random.unit() < 0.2 && target !== "client";
-  // A start takes about a second: some strikes fall into it, others into the second before the end.
   const soonMs = random.below(500);
   const laterMs = 300 + random.below(2_700);
   const restartMs = random.below(1_500);
   return {
     target,
     signal: isStop ? "stop" : "kill",
-    afterMs: isNext && isSoon ? soonMs : laterMs,
+    afterMs: isSoon ? soonMs : laterMs,
     pick: random.unit(),
     restartAfterMs: random.unit() < 0.4 ? restartMs : null,
   };

@@ -466,6 +466,8 @@ function groupsOf(
       return prey.proxies.map((pid) => [pid]);
     case "warm-proxy":
       return prey.warmProxies.map((pid) => [pid]);
+    case "guard":
+      return prey.guards.map((pid) => [pid]);
     case "program":
       return prey.programs.map((pid) => [pid]);
     default:
