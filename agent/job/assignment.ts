@@ -2,6 +2,7 @@
  * The plan of a recovery as the nodes of the job are told it: the record under the new epoch, and all they need to join,
  * select and restore without asking anybody again.
  */
+import { type Holding, isOnLineage } from "../checkpoint/checkpoint.ts";
 import type { Epoch, NodeId, View } from "../membership/membership.ts";
 import type { AssignMessage, JobRecord } from "./job.ts";
 import { shardUrlOf } from "./parts.ts";
@@ -36,10 +37,16 @@ export function assignMessage(record: JobRecord, view: View, reports: Reports): 
     ),
     holdings: [...reports].map(([node, { holdings }]) => ({
       node,
-      holdings: holdings.filter((h) => h.job === job),
+      holdings: holdings.filter((h) => h.job === job).map((h) => asSealed(h, record)),
     })),
     shardUrls: view.members.map((member) => ({ node: member.id, url: shardUrlOf(member) })),
     nextVersion: nextVersion(record, reports),
     everSealed: wasEverSealed(record, reports),
   };
+}
+
+/** The lead may know of a seal that came after its holder had reported: what is sealed once is sealed for all. */
+function asSealed(holding: Holding, { sealed, lineage }: JobRecord): Holding {
+  const isKnown = holding.version === sealed && isOnLineage(holding, lineage);
+  return isKnown && !holding.sealed ? { ...holding, sealed: true } : holding;
 }
