@@ -36,7 +36,7 @@ const STALE_MS = 4_000;
 /** A copy that came after its node had reported could not be known to the lead. */
 const REPORTED_MS = 1_000;
 
-/** Recoveries without a newer state after which a job may be called hopeless; some may have ended before their resume. */
+/** Recoveries without a newer state after which a job may be called hopeless; some may have ended before they selected. */
 const SAME_BASE_MIN = 5;
 
 /** Versions of one rank on one node: unsealed ones up to their bound, sealed ones, a chain of deltas below. */
@@ -55,8 +55,8 @@ export interface JobFacts {
   newestStep: number;
   lastStepMs: number;
   rollbacks: number;
-  /** The version it went on from last, and how often in a row. */
-  base: number;
+  /** The version that was selected last, and how often in a row. */
+  base: Version | null;
   sameBase: number;
   /** Newest epoch under which a step was made, and when its first one was. */
   epoch: number;
@@ -150,9 +150,11 @@ export class JobReferee {
   onSelected(node: SimNode, assignment: Assignment, version: Version | null): void {
     const { job, epoch, size } = assignment;
     const key = `${job}/${epoch}`;
-    this.#factsOf(job, size);
+    const facts = this.#factsOf(job, size);
     const known = this.#selected.get(key);
     if (known === undefined) {
+      facts.sameBase = facts.base === version ? facts.sameBase + 1 : 1;
+      facts.base = version;
       this.#selected.set(key, { version, node: node.id });
       const expected = searchCommonState(assignment);
       holds(
@@ -184,8 +186,6 @@ export class JobReferee {
     this.#resumed.set(key, version);
     const facts = this.#factsOf(job, assignment.size);
     facts.rollbacks++;
-    facts.sameBase = facts.base === version ? facts.sameBase + 1 : 1;
-    facts.base = version;
     facts.finished.clear();
     const step = this.#stepOf(assignment, version);
     for (const [rank, place] of assignment.placement.entries()) {
@@ -239,7 +239,7 @@ export class JobReferee {
         newestStep: 0,
         lastStepMs: 0,
         rollbacks: 0,
-        base: -1,
+        base: null,
         sameBase: 0,
         epoch: 0,
         epochSinceMs: 0,
