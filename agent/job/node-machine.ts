@@ -200,7 +200,7 @@ export class NodeMachine {
       sink.decide("frozen", null, effect.reason);
       this.#member.onFrozen(sink);
     } else if (effect.kind === "thawed") {
-      sink.decide("frozen", null, "a quorum is back");
+      sink.decide("frozen", null, "in a view with a quorum: this node acts");
       this.#member.onThawed(sink);
     } else if (effect.kind === "standing") {
       if (effect.standing !== "alive") {

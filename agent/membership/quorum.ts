@@ -80,7 +80,10 @@ export class Quorum {
       return { kind: "out", reason };
     }
     if (installed === null || !isCurrent(installed, self.instance, self.incarnation)) {
-      const reason = `restarted: waiting for a view with incarnation ${self.incarnation}`;
+      const reason =
+        self.incarnation === 1
+          ? "started: waiting for its first view"
+          : `restarted: waiting for a view with incarnation ${self.incarnation}`;
       return { kind: "restarted", reason };
     }
     const count = this.#heardCount(view, now);
