@@ -4,7 +4,7 @@
  *
  * A mapping outlives rollbacks: the agent restores the same file in place. Should the file have been replaced, it is mapped anew.
  */
-import { closeSync, ftruncateSync, mkdirSync, openSync, statSync } from "node:fs";
+import { closeSync, ftruncateSync, mkdirSync, openSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { regionPath, sharedPath } from "../io/segment-file.ts";
 import type { Segment } from "../segment.ts";
@@ -22,6 +22,16 @@ interface Mapped {
 export interface Area {
   readonly area: number;
   readonly offset: number;
+}
+
+/** A file of any length can be made there; whoever writes to what does not fit is killed by SIGBUS. */
+function checkRoom(folder: string, name: string, bytes: number): void {
+  const { bavail, bsize } = statfsSync(folder);
+  const freeBytes = bavail * bsize;
+  if (bytes <= freeBytes) return;
+  throw new RangeError(
+    `region '${name}' of ${bytes} bytes does not fit into shared memory: ${folder} has ${freeBytes} left; protect less, or start the agent with a larger --shm`,
+  );
 }
 
 export class Regions {
@@ -88,6 +98,7 @@ export class Regions {
         `region '${name}' has ${found.size} bytes in the restored state, the program asks for ${bytes}`,
       );
     }
+    checkRoom(dirname(path), name, bytes);
     const fd = openSync(path, found === undefined ? "w+" : "r+", 0o600);
     // To nothing first: whatever an earlier region of that name held is gone.
     ftruncateSync(fd, 0);
