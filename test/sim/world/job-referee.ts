@@ -107,6 +107,9 @@ export class JobReferee {
     if (command.kind === "capture") {
       const key = `${command.job}/${command.version}/${command.epoch}/${command.rank}`;
       this.#captures.set(key, { node: node.id, partner: command.partner?.node ?? null });
+    } else if (command.kind === "seal") {
+      const facts = this.#jobs.get(command.job);
+      if (facts !== undefined) this.#checkStale(node.id, facts, command, "seals a version");
     }
   }
 
@@ -143,8 +146,6 @@ export class JobReferee {
       this.#checkSeal(node, shard);
     }
     this.#sealed.add(key);
-    const facts = this.#jobs.get(shard.job);
-    if (facts !== undefined) this.#checkStale(node, facts, shard, "seals");
   }
 
   onSelected(node: SimNode, assignment: Assignment, version: Version | null): void {
@@ -381,7 +382,8 @@ export class JobReferee {
     // Recoveries that failed again and again for a reason of the world (disk, damage) may end in "lost" too.
     const hadReason = this.#cluster.storeFaults > 0 || record.verdict?.includes("failed") === true;
     // Or the job itself is to blame: it went back to the same state again and again.
-    const isHopeless = (this.#jobs.get(job)?.sameBase ?? 0) >= SAME_BASE_MIN;
+    const saysHopeless = record.verdict?.includes("without a newer state") === true;
+    const isHopeless = saysHopeless && (this.#jobs.get(job)?.sameBase ?? 0) >= SAME_BASE_MIN;
     holds(
       found === null || isHopeless || (hadReason && this.#cluster.storeFaults > 0),
       "untrue verdict",
