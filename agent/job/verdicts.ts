@@ -9,7 +9,9 @@ import type { JobRecord, PendingExit, RankExit } from "./job.ts";
 import { revise } from "./records.ts";
 
 function whatFailed({ rank, code, detail }: RankExit): string {
-  return `rank ${rank} ended with code ${code}${detail === "" ? "" : `: ${detail}`}`;
+  const what = `ended with code ${code}`;
+  // A process that ended by itself has nothing to add.
+  return `rank ${rank} ${what}${detail === "" || detail === what ? "" : `: ${detail}`}`;
 }
 
 /** The record with one more rank ended; null when that is no news, or of an older plan. */

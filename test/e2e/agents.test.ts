@@ -189,7 +189,7 @@ describe("a job of ordinary programs", () => {
       "test $HOLDFAST_RANK = 0 || exit 3; sleep 5",
     ]);
     expect(ended.code).toBe(3);
-    expect(ended.stderr).toContain("rank 1 ended with code 3");
+    expect(ended.stderr.trimEnd().split("\n").at(-1)).toBe("holdfast: rank 1 ended with code 3");
   }, 20_000);
 
   test("that does not exist says so and ends with 127", async () => {
