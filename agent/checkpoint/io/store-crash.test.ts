@@ -7,6 +7,7 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createCore } from "../../../core/core.ts";
+import { realPart } from "../../../test/real-part.ts";
 import { Store } from "./store.ts";
 import {
   canMount,
@@ -19,6 +20,8 @@ import {
   TemporaryFolder,
   version,
 } from "./store-harness.ts";
+
+const mount = realPart("leave to mount a tmpfs", canMount, "run the tests as root");
 
 const core = createCore();
 const JOB = "j-0000000a";
@@ -83,8 +86,8 @@ describe("a store whose process is killed", () => {
   }, 60_000);
 });
 
-describe("a disk that is full (needs leave to mount a tmpfs)", () => {
-  test.skipIf(!canMount())("fails the capture in one line, and loses nothing", async () => {
+describe("a disk that is full", () => {
+  mount("fails the capture in one line, and loses nothing", async () => {
     using folder = new TemporaryFolder();
     const disk = smallDisk(join(folder.path, "disk"));
     try {

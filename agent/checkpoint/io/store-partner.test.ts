@@ -7,6 +7,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { Hono } from "hono";
+import { realPart } from "../../../test/real-part.ts";
 import type { RegionFile, ShardSource } from "../checkpoint.ts";
 import type { StoreLimits } from "../limits.ts";
 import { SHARD_REQUEST_BYTES_MAX, shardRoutes } from "./shard-routes.ts";
@@ -26,6 +27,8 @@ import {
   until,
   version,
 } from "./store-harness.ts";
+
+const mount = realPart("leave to mount a tmpfs", canMount, "run the tests as root");
 
 const JOB = "j-0000000a";
 
@@ -203,27 +206,24 @@ describe("a partner", () => {
     await mute.stop(true);
   });
 
-  test.skipIf(!canMount())(
-    "whose disk is full says so (needs leave to mount a tmpfs)",
-    async () => {
-      const disk = smallDisk(join(folder.path, "disk"));
-      const third = await startNode(join(folder.path, "disk"), "n3");
-      try {
-        const files = own.regions.write({ weights: noise(9_000_000, 1) });
-        expect(await own.asker.ask(capture(1, files, third.source))).toMatchObject({
-          kind: "failed",
-          failure: "no-space",
-          detail: expect.stringContaining("n3: "),
-        });
-        expect(held(own)).toEqual(["1-1"]);
-        expect(held(third)).toEqual([]);
-        expect(readdirSync(join(third.folder, "checkpoints", "tmp"))).toEqual([]);
-      } finally {
-        await stopNode(third);
-        disk?.unmount();
-      }
-    },
-  );
+  mount("whose disk is full says so", async () => {
+    const disk = smallDisk(join(folder.path, "disk"));
+    const third = await startNode(join(folder.path, "disk"), "n3");
+    try {
+      const files = own.regions.write({ weights: noise(9_000_000, 1) });
+      expect(await own.asker.ask(capture(1, files, third.source))).toMatchObject({
+        kind: "failed",
+        failure: "no-space",
+        detail: expect.stringContaining("n3: "),
+      });
+      expect(held(own)).toEqual(["1-1"]);
+      expect(held(third)).toEqual([]);
+      expect(readdirSync(join(third.folder, "checkpoints", "tmp"))).toEqual([]);
+    } finally {
+      await stopNode(third);
+      disk?.unmount();
+    }
+  });
 
   test("gets an existing version by replicate, sealed", async () => {
     const weights = await saveChain(3);
