@@ -148,9 +148,15 @@ describe("numbers of a plan", () => {
   });
 
   test("a request that does not fit is refused with the numbers", () => {
-    const demand = { ranks: 4, spares: 1, freeNodes: 5, workerNodes: 5 };
+    const demand = { ranks: 4, spares: 1, freeNodes: 5, workerNodes: 5, withoutProxy: [] };
     expect(refusal(demand)).toBeNull();
     expect(refusal({ ...demand, freeNodes: 3 })).toContain("need 5 free nodes, there are 3");
+  });
+
+  test("a refusal names the nodes where no proxy starts", () => {
+    const withoutProxy = [make.node("n2"), make.node("n4")];
+    const demand = { ranks: 4, spares: 0, freeNodes: 3, workerNodes: 5, withoutProxy };
+    expect(refusal(demand)).toContain("No proxy starts on n2, n4: the log");
   });
 
   test("an ended job keeps no node busy", () => {

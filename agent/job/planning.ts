@@ -204,14 +204,21 @@ export interface Demand {
   readonly spares: number;
   readonly freeNodes: number;
   readonly workerNodes: number;
+  /** Worker nodes that can take no rank, since no proxy starts there. */
+  readonly withoutProxy: readonly NodeId[];
 }
 
 /** Why a request to run cannot be taken now; null when it can. */
-export function refusal({ ranks, spares, freeNodes, workerNodes }: Demand): string | null {
+export function refusal(demand: Demand): string | null {
+  const { ranks, spares, freeNodes, workerNodes, withoutProxy } = demand;
   const wanted = ranks + spares;
   if (wanted <= freeNodes) return null;
+  const broken =
+    withoutProxy.length === 0
+      ? ""
+      : `. No proxy starts on ${withoutProxy.join(", ")}: the log of the agent there says why`;
   return (
     `${ranks} ranks and ${spares} spares need ${wanted} free nodes, there are ${freeNodes} ` +
-    `(of ${workerNodes} worker nodes). Ask for fewer, or add nodes with \`holdfast agent --join\``
+    `(of ${workerNodes} worker nodes). Ask for fewer, or add nodes with \`holdfast agent --join\`${broken}`
   );
 }

@@ -7,7 +7,7 @@
 import type { Epoch, NodeId } from "../membership/membership.ts";
 import { majorityOf } from "../membership/membership.ts";
 import type { EffectSink } from "./effects.ts";
-import type { JobMessage, JobRecord } from "./job.ts";
+import type { JobMessage, JobRecord, JobSpec } from "./job.ts";
 import { busyNodes, type Reports, refusal } from "./planning.ts";
 import { isOver, newRecord, type RecordBook, revise } from "./records.ts";
 import { jobOf } from "./requests.ts";
@@ -39,7 +39,7 @@ export class Submissions {
     if (request.kind === "run") {
       // Known already: the asker has not heard the answer.
       if (known !== undefined) return this.#answerUnlessWaiting(from, token, job, sink);
-      const why = this.#whyNot(request.spec.ranks, request.spec.spares, job, reports);
+      const why = this.#whyNot(request.spec, request.spec.spares, reports, sink);
       if (why !== null) return answer(from, token, why, sink);
       this.#waiting.set(job, { token, from });
       return newRecord(request.spec, sink.epoch, sink.atMs);
@@ -55,7 +55,7 @@ export class Submissions {
     const why =
       known.exitCode === 0
         ? `${job} has ended well: there is nothing to resume`
-        : this.#whyNot(known.spec.ranks, 0, job, reports);
+        : this.#whyNot(known.spec, 0, reports, sink);
     if (why !== null) return answer(from, token, why, sink);
     this.#waiting.set(job, { token, from });
     return restarted(known, sink.epoch, sink.atMs);
@@ -75,11 +75,16 @@ export class Submissions {
     return this.#waiting.has(job) ? null : answer(from, token, null, sink);
   }
 
-  #whyNot(ranks: number, spares: number, job: string, reports: Reports): string | null {
+  #whyNot(spec: JobSpec, spares: number, reports: Reports, sink: EffectSink): string | null {
+    const { ranks, id: job } = spec;
+    const withoutProxy = (sink.view?.members ?? [])
+      .filter(({ id, role }) => role === "worker" && reports.get(id)?.proxy === null)
+      .map(({ id }) => id);
     const workers = [...reports].filter(([, report]) => report.proxy !== null);
     const busy = busyNodes(this.#book.all(), job);
     const free = workers.filter(([node]) => !busy.has(node)).length;
-    return refusal({ ranks, spares, freeNodes: free, workerNodes: workers.length });
+    const workerNodes = workers.length + withoutProxy.length;
+    return refusal({ ranks, spares, freeNodes: free, workerNodes, withoutProxy });
   }
 }
 

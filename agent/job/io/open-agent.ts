@@ -180,10 +180,13 @@ function machineOf(settings: AgentSettings, claimed: Claimed, store: StoreClient
     phaseWithinMs: PHASE_WITHIN_MS,
     wallOffsetMs: clock.wallMs() - clock.nowMs(),
   };
+  const savedRecords = readRecords(claimed.disk, settings.log);
+  // What this node had heard of before it ended still holds: copies of older plans stay refused.
+  for (const record of savedRecords) store.raiseEpoch(record.spec.id, record.epoch);
   return new NodeMachine({
     config,
     membership,
-    savedRecords: readRecords(claimed.disk, settings.log),
+    savedRecords,
     holdings: store.holdings(),
     order: orderByCore(createCore()),
   });
@@ -216,6 +219,7 @@ export async function openAgent(settings: AgentSettings): Promise<Result<OpenAge
     if (cause instanceof StoreOpenError) return err(cause.message);
     throw cause;
   }
+  for (const line of store.damagedAtStart) settings.log.say("fault", line);
   const agent = new AgentProcess({
     machine: machineOf(settings, claimed.value, store),
     own: settings.id,

@@ -253,6 +253,8 @@ export class World {
   }
 
   #persistRecord(token: number, record: JobRecord): void {
+    // Copies of an older plan that are still under way are refused from now on, on a node that only keeps copies too.
+    this.#parts.store.raiseEpoch(record.spec.id, record.epoch);
     this.changes.push(record.spec.id, 32);
     this.#persist(`${RECORD_PREFIX}${record.spec.id}`, record, () => {
       this.#handler.tell({ kind: "record-persisted", token });
