@@ -2,15 +2,18 @@
  * Goal: a document is replaced whole, damage is found, and a burst of writes answers every caller with the newest on disk.
  * Method: real temporary folders; damage and leftovers of a crash are made by hand.
  */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Disk, DiskFailure } from "../disk.ts";
 import { folderDisk } from "./disk.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "holdfast-disk-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "holdfast-disk-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 function write(disk: Disk, name: string, document: unknown): Promise<DiskFailure | null> {
   return new Promise((resolve) => disk.write(name, document, resolve));
