@@ -6,8 +6,8 @@
  * agent holds the other end of, so the kernel tells it of the agent's death, however that came. It acts only on processes
  * that this run of the agent has noted and on its folder of shared memory, so it is harmless to the next run.
  */
-import { rmSync } from "node:fs";
 import { ProcessNotes } from "../../runtime/io/leftovers.ts";
+import { removeFolder } from "../../runtime/io/remove-folder.ts";
 import { selfCommand, selfEnvironment } from "../../runtime/io/self-command.ts";
 
 const RESTART_MS = 1_000;
@@ -58,5 +58,5 @@ export async function runGuard(guarded: Guarded): Promise<void> {
     // Nothing is ever sent: only the end matters.
   }
   new ProcessNotes(guarded.runFolder, guarded.owner).endOwn();
-  rmSync(guarded.sharedMemoryFolder, { recursive: true, force: true });
+  await removeFolder(guarded.sharedMemoryFolder);
 }

@@ -5,9 +5,10 @@
  * demo: when the demo ends, in whatever way, SIGKILL and a closed terminal included, the pipe closes, and the janitor kills what
  * still carries the mark and removes the folders. In an orderly end there is nothing left for it to do.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { removeFolder } from "../../../runtime/io/remove-folder.ts";
 import { selfCommand, selfEnvironment } from "../../../runtime/io/self-command.ts";
 import { processesMarked } from "./process-table.ts";
 
@@ -49,20 +50,14 @@ export async function runJanitor(mark: string, folders: readonly string[]): Prom
     // The demo never writes; only the end of the stream matters.
   }
   await killMarked([MARK_NAME, mark]);
-  removeAll(folders);
+  await removeAll(folders);
 }
 
-/** Each for itself: one that cannot be removed must not keep the others. A process just killed may still hold a last write. */
-function removeAll(folders: readonly string[]): void {
-  const failures: unknown[] = [];
-  for (const folder of folders) {
-    try {
-      rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  if (failures.length > 0) throw failures[0];
+/** Each for itself: one that cannot be removed must not keep the others. */
+async function removeAll(folders: readonly string[]): Promise<void> {
+  const results = await Promise.allSettled(folders.map(removeFolder));
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
 }
 
 export function openWorkshop(isKept: boolean): Workshop {
@@ -75,7 +70,8 @@ export function openWorkshop(isKept: boolean): Workshop {
   const janitor = Bun.spawn({
     cmd: [...selfCommand([JANITOR_COMMAND, id, ...doomed])],
     env: selfEnvironment(),
-    stdio: ["pipe", "ignore", "ignore"],
+    // What it cannot clean up it says where the demo would have.
+    stdio: ["pipe", "ignore", "inherit"],
     detached: true,
   });
   janitor.unref();
@@ -89,7 +85,7 @@ export function openWorkshop(isKept: boolean): Workshop {
       janitor.ref();
       void janitor.stdin.end();
       await janitor.exited;
-      removeAll(doomed);
+      await removeAll(doomed);
     },
   };
 }
