@@ -26,6 +26,9 @@ const REPEAT_MS = 300;
 /** Recoveries in a row that end in a failure of a node; then the job is given up rather than tried for ever. */
 const FAILED_RECOVERIES_MAX = 10;
 
+/** After a power loss a majority is back before the last node: so long is waited for the shards that are missing. */
+const HOLDERS_BACK_WITHIN_MS = 5_000;
+
 type Submit = Extract<JobMessage, { kind: "submit" }>;
 
 export class JobLead {
@@ -41,6 +44,8 @@ export class JobLead {
   readonly #broadcasts: Broadcasts;
   readonly #submissions: Submissions;
   readonly #failures = new Map<string, number>();
+  /** Since when no state is found for a job; kept over views, until one is. */
+  readonly #statelessSinceMs = new Map<string, number>();
   #viewAtMs = 0;
   #repeatAtMs = Number.POSITIVE_INFINITY;
 
@@ -256,11 +261,16 @@ export class JobLead {
     const { record } = round.assign;
     const job = record.spec.id;
     if (selection.version === null) {
+      const sinceMs = this.#statelessSinceMs.get(job) ?? sink.nowMs;
+      this.#statelessSinceMs.set(job, sinceMs);
+      // Members repeat that they are ready, so this is asked again; a holder that is back asks for a view, and a new plan.
+      if (sink.nowMs < sinceMs + HOLDERS_BACK_WITHIN_MS) return;
       this.#rounds.delete(job);
       this.#giveUp(record, "no state is left that every rank can be restored to", selection, sink);
       return;
     }
     this.#failures.delete(job);
+    this.#statelessSinceMs.delete(job);
     const from = selection.version === 0 ? "the start" : `version ${selection.version}`;
     const what = `runs from ${from} on ${record.placement.join(", ")}`;
     const next = revise(
