@@ -5,8 +5,8 @@
  * lie below one that is selected, and chains stay readable from sealed shards alone.
  */
 
+import { err, ok, type Result } from "../../core/result.ts";
 import type { Epoch } from "../membership/membership.ts";
-import { err, ok, type Result } from "../runtime/result.ts";
 import type { Version } from "./checkpoint.ts";
 import { CHAIN_DELTAS_MAX } from "./limits.ts";
 

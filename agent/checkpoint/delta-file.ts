@@ -22,7 +22,7 @@
 import { DIGEST_BYTES } from "../../core/abi.ts";
 import { unreachable } from "../../core/assert.ts";
 import type { Core } from "../../core/core.ts";
-import { err, ok, type Result } from "../runtime/result.ts";
+import { err, ok, type Result } from "../../core/result.ts";
 
 export const DELTA_HEADER_BYTES = 96;
 

@@ -18,8 +18,8 @@
  */
 import { DIGEST_BYTES } from "../../core/abi.ts";
 import { assert } from "../../core/assert.ts";
+import { err, ok, type Result } from "../../core/result.ts";
 import type { Epoch } from "../membership/membership.ts";
-import { err, ok, type Result } from "../runtime/result.ts";
 import type { Version } from "./checkpoint.ts";
 import {
   HEAD_BYTES_MAX,

@@ -22,7 +22,7 @@
  * Frozen: agents of two releases talk to each other during an upgrade. A new form takes a new version byte.
  */
 import { assert } from "../../core/assert.ts";
-import { err, ok, type Result } from "../runtime/result.ts";
+import { err, ok, type Result } from "../../core/result.ts";
 import type { Epoch, Member, NodeId, Role } from "./membership.ts";
 import {
   ADDRESS_BYTES_MAX,

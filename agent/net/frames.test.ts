@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { ok } from "../runtime/result.ts";
+import { ok } from "../../core/result.ts";
 import {
   decodeHello,
   encodeHello,

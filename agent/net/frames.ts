@@ -6,7 +6,7 @@
  * gives; whatever fails on the way closes the link with one line, and never reaches code that decides.
  */
 import { Packr } from "msgpackr";
-import { err, ok, type Result } from "../runtime/result.ts";
+import { err, ok, type Result } from "../../core/result.ts";
 
 /** A change of any message's meaning takes a new number; agents of different numbers do not link. */
 export const LINK_PROTOCOL = 1;

@@ -17,7 +17,7 @@
  * Decides what is well formed. A frame that is not is refused with one line and the stream is given up: after a wrong length
  * nothing that follows means anything.
  */
-import { err, ok, type Result } from "../runtime/result.ts";
+import { err, ok, type Result } from "../../core/result.ts";
 
 export const FRAME_HEADER_BYTES = 48;
 const FRAME_MARK = 0x4846;

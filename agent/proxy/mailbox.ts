@@ -8,7 +8,7 @@
  *
  * All little endian; in the order of arrival. A damaged file is an error, never part of a message.
  */
-import { err, ok, type Result } from "../runtime/result.ts";
+import { err, ok, type Result } from "../../core/result.ts";
 import type { SavedMessage } from "./communication-library.ts";
 
 const MAGIC = "HFMAIL01";

@@ -6,7 +6,7 @@
  * stamp first. Stamp of the n-th record (n from 0) is n + 1, so a slot's stale stamp never equals the expected one.
  */
 import { assert } from "../../core/assert.ts";
-import { err, ok, type Result } from "../runtime/result.ts";
+import { err, ok, type Result } from "../../core/result.ts";
 import {
   COMPLETION_OFFSET,
   FAILURE_TEXT_BYTES,

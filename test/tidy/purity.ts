@@ -12,7 +12,7 @@ import { codeOf, importsOf, isTest, type Source } from "./sources.ts";
  */
 export function isPure(path: string): boolean {
   const isInRoom =
-    /^(?:agent\/(?:membership|job|checkpoint|callhome|discovery|scale|proxy)|bmc\/(?:ipmi|serial))\/|^core\/[^/]+$/;
+    /^(?:agent\/(?:membership|job|checkpoint|callhome|discovery|scale|proxy)|bmc\/(?:ipmi|serial|redfish|link|emulator))\/|^core\/[^/]+$/;
   return isInRoom.test(path) && !/\/(?:io|sdk)\/|\.d\.ts$/.test(path) && !isTest(path);
 }
 

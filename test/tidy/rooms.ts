@@ -81,7 +81,7 @@ function mayImport(source: string, target: string, isTypeOnly: boolean, rows: re
 }
 
 /** In every room, so not worth a column. */
-const EVERYWHERE = ["core/assert.ts"];
+const EVERYWHERE = ["core/assert.ts", "core/result.ts"];
 
 function complaint(path: string, target: string, isTypeOnly: boolean, rows: readonly Row[]) {
   if (/^(?:test|bench)\//.test(target) && !/^(?:test|bench)\//.test(path)) {

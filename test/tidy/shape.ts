@@ -50,12 +50,12 @@ export function tooWide(sources: readonly Source[]): readonly string[] {
 /** Native code that keeps a pointer into a small typed array writes into freed memory later: one file knows how. */
 export function pointersOutside(sources: readonly Source[]): readonly string[] {
   return sources
-    .filter(({ path }) => path !== "agent/runtime/io/ffi.ts")
+    .filter(({ path }) => path !== "core/io/native.ts")
     .flatMap(({ path, text }) =>
       codeOf(text)
         .split("\n")
         .flatMap((line, index) =>
-          /(?<![.\w$])ptr\s*\(/.test(line) ? [`${path}:${index + 1}: ptr() outside ffi.ts`] : [],
+          /(?<![.\w$])ptr\s*\(/.test(line) ? [`${path}:${index + 1}: ptr() outside native.ts`] : [],
         ),
     );
 }

@@ -19,7 +19,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { DIGEST_BYTES, WINDOW_BYTES, WINDOW_PAGES } from "../../../core/abi.ts";
-import { err, ok, type Result } from "../../runtime/result.ts";
+import { err, ok, type Result } from "../../../core/result.ts";
 import { type DigestCore, firstMismatch, zeroDigests } from "../page-digests.ts";
 import { type PageGroup, RunList, readPlan } from "../read-plan.ts";
 import type { ShardHead } from "../shard.ts";

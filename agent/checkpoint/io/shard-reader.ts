@@ -4,7 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { WINDOW_PAGES } from "../../../core/abi.ts";
-import { err, ok, type Result } from "../../runtime/result.ts";
+import { err, ok, type Result } from "../../../core/result.ts";
 import { type DigestCore, firstMismatch, isSameBytes } from "../page-digests.ts";
 import { readPlan } from "../read-plan.ts";
 import {

@@ -4,8 +4,9 @@
  * A moment is a step plus some milliseconds, so that a kill falls anywhere within a step: in the middle of a gradient, an
  * all-reduce or a checkpoint. The victim is drawn as a rank; the node that runs this rank at that moment dies.
  */
+
+import { err, ok, type Result } from "../../../core/result.ts";
 import { prng } from "../../runtime/prng.ts";
-import { err, ok, type Result } from "../../runtime/result.ts";
 
 export interface Kill {
   readonly victim:

@@ -7,6 +7,7 @@
 import { rmSync } from "node:fs";
 import { availableParallelism, freemem, loadavg } from "node:os";
 import { assert } from "../../../core/assert.ts";
+import { err, ok, type Result } from "../../../core/result.ts";
 import type { Holding, Version } from "../../checkpoint/checkpoint.ts";
 import type { Member, View } from "../../membership/membership.ts";
 import type { Packet } from "../../membership/packet.ts";
@@ -15,7 +16,6 @@ import type { Problem } from "../../net/problem.ts";
 import type { Timer } from "../../runtime/clock.ts";
 import type { Datagrams, Endpoint } from "../../runtime/datagrams.ts";
 import { randomHex } from "../../runtime/io/clock.ts";
-import { err, ok, type Result } from "../../runtime/result.ts";
 import type { JobRecord, JobRequest, NodeLoad } from "../job.ts";
 import type { NodeEffect, NodeEvent } from "../node-events.ts";
 import type { NodeMachine } from "../node-machine.ts";

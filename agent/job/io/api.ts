@@ -13,11 +13,11 @@
  */
 import { type Context, Hono } from "hono";
 import { z } from "zod";
+import { err, ok, type Result } from "../../../core/result.ts";
 import type { Member } from "../../membership/membership.ts";
 import { ndjsonResponse } from "../../net/io/ndjson.ts";
 import { type Problem, problemResponse } from "../../net/problem.ts";
 import { randomHex } from "../../runtime/io/clock.ts";
-import { err, ok, type Result } from "../../runtime/result.ts";
 import type { JobRecord, JobRequest } from "../job.ts";
 import type { Phase } from "../node-events.ts";
 import { askWhatIf, clusterStatus, type QuerySource } from "./cluster-queries.ts";

@@ -4,13 +4,13 @@
  * Each member is asked with a short bound; one that does not answer is told as what it is, so the answer always comes.
  */
 import { createCore } from "../../../core/core.ts";
+import { err, ok, type Result } from "../../../core/result.ts";
 import type { Holding, NodeHoldings, Version } from "../../checkpoint/checkpoint.ts";
 import { compareNodeIds, type Member, type NodeId } from "../../membership/membership.ts";
 import type { MemberStatus } from "../../membership/membership-events.ts";
 import { askAgent } from "../../net/io/http-client.ts";
 import type { Problem } from "../../net/problem.ts";
 import { selectCommonState } from "../../proxy/selection.ts";
-import { err, ok, type Result } from "../../runtime/result.ts";
 import type { NodeMachine } from "../node-machine.ts";
 import type { CandidateOrder } from "../placement.ts";
 import { type WhatIfAnswer, whatIf } from "../what-if.ts";

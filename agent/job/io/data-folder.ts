@@ -19,9 +19,9 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { err, ok, type Result } from "../../../core/result.ts";
 import { writeAtomic } from "../../runtime/io/disk.ts";
 import { errno, libc } from "../../runtime/io/ffi.ts";
-import { err, ok, type Result } from "../../runtime/result.ts";
 
 const FORMAT = "holdfast data 1";
 

@@ -7,6 +7,7 @@
 import { mkdirSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createCore } from "../../../core/core.ts";
+import { err, ok, type Result } from "../../../core/result.ts";
 import { shardRoutes } from "../../checkpoint/io/shard-routes.ts";
 import { openStore, type StoreClient, StoreOpenError } from "../../checkpoint/io/store-client.ts";
 import type { NodeId, Role } from "../../membership/membership.ts";
@@ -23,7 +24,6 @@ import { folderDisk } from "../../runtime/io/disk.ts";
 import { ProcessNotes, processOwner } from "../../runtime/io/leftovers.ts";
 import type { Log } from "../../runtime/log.ts";
 import { prng } from "../../runtime/prng.ts";
-import { err, ok, type Result } from "../../runtime/result.ts";
 import type { JobRecord } from "../job.ts";
 import type { NodeConfig } from "../node-events.ts";
 import { NodeMachine } from "../node-machine.ts";

@@ -6,11 +6,11 @@
  * notice when a contract and its schema drift apart.
  */
 import { z } from "zod";
+import { err, ok, type Result } from "../../../core/result.ts";
 import type { Version } from "../../checkpoint/checkpoint.ts";
 import type { Epoch, NodeId } from "../../membership/membership.ts";
 import type { ViewMessage } from "../../membership/view-message.ts";
 import type { ProxyToAgent } from "../../proxy/proxy.ts";
-import { err, ok, type Result } from "../../runtime/result.ts";
 import type { JobMessage, JobRecord, JobSpec } from "../job.ts";
 
 /** A job's name becomes a folder's name. */

@@ -1,7 +1,7 @@
 /**
  * Asking an agent over HTTP: bounded in time and size, and every failure a problem of the table.
  */
-import { err, ok, type Result } from "../../runtime/result.ts";
+import { err, ok, type Result } from "../../../core/result.ts";
 import { type Problem, readProblem } from "../problem.ts";
 
 export interface Ask {

@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { Hono } from "hono";
-import { ok } from "../../runtime/result.ts";
+import { ok } from "../../../core/result.ts";
 import { LINK_PROTOCOL, linkCodec } from "../frames.ts";
 import { PeerLinks } from "./peer-links.ts";
 import { type Server, startServer } from "./server.ts";

@@ -6,8 +6,8 @@
  */
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import { err, ok, type Result } from "../../../core/result.ts";
 import { type BindError, bindError } from "../../runtime/io/datagrams.ts";
-import { err, ok, type Result } from "../../runtime/result.ts";
 import { FRAME_BYTES_MAX } from "../frames.ts";
 import { problemResponse } from "../problem.ts";
 import type { Connection } from "./connection.ts";

@@ -5,9 +5,10 @@
  * Invariant: no program runs before `resume`; `selected` is said once, after joined, idle and agreed.
  */
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { ffiBuffer } from "../../../core/io/native.ts";
 import type { Selection, Version } from "../../checkpoint/checkpoint.ts";
 import type { NodeId } from "../../membership/membership.ts";
-import { ffiBuffer, libc } from "../../runtime/io/ffi.ts";
+import { libc } from "../../runtime/io/ffi.ts";
 import type { Log } from "../../runtime/log.ts";
 import { CheckpointCuts, type CutEffect } from "../checkpoint-cut.ts";
 import type { Call, Done } from "../communication-library.ts";

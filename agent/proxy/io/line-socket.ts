@@ -3,7 +3,8 @@
  *
  * Bounded: a line longer than LINE_LENGTH_MAX ends the connection, and so does a peer that does not read what it is told.
  */
-import { ffiBuffer, libc } from "../../runtime/io/ffi.ts";
+import { ffiBuffer } from "../../../core/io/native.ts";
+import { libc } from "../../runtime/io/ffi.ts";
 import { type Poller, READABLE, WRITABLE } from "./poller.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, wouldBlock } from "./socket.ts";
 

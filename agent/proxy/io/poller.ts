@@ -2,7 +2,8 @@
  * epoll for the proxy's one thread: rings, sockets and timers are looked at in turn, and nothing of Bun's event loop is needed
  * on the way of a message.
  */
-import { ERRNO, errno, ffiBuffer, libc } from "../../runtime/io/ffi.ts";
+import { ffiBuffer } from "../../../core/io/native.ts";
+import { ERRNO, errno, libc } from "../../runtime/io/ffi.ts";
 
 export const READABLE = 0x001;
 export const WRITABLE = 0x004;

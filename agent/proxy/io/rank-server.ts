@@ -4,8 +4,9 @@
  * Owns the segment while the proxy lives. Every word of a submission is judged before it is used: a program may be wrong, and
  * must not take the proxy with it.
  */
+
+import { err, ok, type Result } from "../../../core/result.ts";
 import { futexWake, isProcessEnded, libc, openProcess } from "../../runtime/io/ffi.ts";
-import { err, ok, type Result } from "../../runtime/result.ts";
 import { isCollective } from "../collectives/plan.ts";
 import type { Call, Done } from "../communication-library.ts";
 import type { LocalRank } from "../proxy.ts";

@@ -13,7 +13,8 @@ import {
   statSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { ERRNO, errno, ffiText, libc, mappingPointer } from "../../runtime/io/ffi.ts";
+import { ffiText, mappingPointer } from "../../../core/io/native.ts";
+import { ERRNO, errno, libc } from "../../runtime/io/ffi.ts";
 import { bellPathOf } from "../program.ts";
 import { Segment } from "../segment.ts";
 import { SEGMENT_BYTES } from "../segment-layout.ts";

@@ -2,7 +2,8 @@
  * Sockets by system call, all non-blocking: TCP over IPv4 and IPv6 between proxies, Unix stream sockets for control.
  * Failures are values: a negative number of the system, or a thrown Error where the process cannot go on.
  */
-import { ERRNO, errno, type FfiBuffer, ffiBuffer, ffiText, libc } from "../../runtime/io/ffi.ts";
+import { type FfiBuffer, ffiBuffer, ffiText } from "../../../core/io/native.ts";
+import { ERRNO, errno, libc } from "../../runtime/io/ffi.ts";
 
 const AF_UNIX = 1;
 const AF_INET = 2;

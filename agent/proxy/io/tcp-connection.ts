@@ -6,7 +6,8 @@
  * Bounded: a frame by its length check, a turn by READ_TURN_BYTES, what lies unsent by the owner's requests.
  */
 import { assert } from "../../../core/assert.ts";
-import { ffiBuffer, libc } from "../../runtime/io/ffi.ts";
+import { ffiBuffer } from "../../../core/io/native.ts";
+import { libc } from "../../runtime/io/ffi.ts";
 import {
   decodeFrameHeader,
   encodeFrameHeader,

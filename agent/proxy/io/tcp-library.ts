@@ -5,8 +5,8 @@
  * through memory. What a peer may send is judged frame by frame: only for ranks that live here, only from ranks that live there.
  */
 import { assert } from "../../../core/assert.ts";
+import { ffiBuffer } from "../../../core/io/native.ts";
 import type { NodeId } from "../../membership/membership.ts";
-import { ffiBuffer } from "../../runtime/io/ffi.ts";
 import { CollectiveRunner } from "../collective-runner.ts";
 import { isCollective } from "../collectives/plan.ts";
 import type {

@@ -2,7 +2,8 @@
  * The hello of a program to its proxy over the control socket: who it is, and which layout it speaks. The connection stays open for
  * as long as the program lives, so that its end is seen at once.
  */
-import { ffiBuffer, libc } from "../../runtime/io/ffi.ts";
+import { ffiBuffer } from "../../../core/io/native.ts";
+import { libc } from "../../runtime/io/ffi.ts";
 import { connectUnix, MSG_DONTWAIT, MSG_NOSIGNAL, wouldBlock } from "../io/socket.ts";
 import { LAYOUT_VERSION } from "../segment-layout.ts";
 import type { Channel } from "./channel.ts";

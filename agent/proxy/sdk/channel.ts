@@ -5,8 +5,8 @@
  * it wakes at least every LOOK_MS to see whether the agent of this node still lives (a dead proxy is replaced by the agent).
  */
 import { writeSync } from "node:fs";
+import { ffiBuffer } from "../../../core/io/native.ts";
 import {
-  ffiBuffer,
   futexWait,
   isProcessEnded,
   libc,

@@ -4,8 +4,9 @@
  * Sending never throws and never waits: a packet that the kernel refuses (no route, a firewall, a full buffer) is lost,
  * exactly as one lost on the way, and the protocol above lives with that. What does not decode is counted and dropped.
  */
+
+import { err, ok, type Result } from "../../../core/result.ts";
 import type { Datagrams, OnDatagram } from "../datagrams.ts";
-import { err, ok, type Result } from "../result.ts";
 
 export interface PacketCodec<Packet> {
   encode(packet: Packet): Uint8Array;

@@ -7,16 +7,14 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ffiBuffer, ffiText, mappingPointer } from "../../../core/io/native.ts";
 import {
   ERRNO,
   errno,
-  ffiBuffer,
-  ffiText,
   futexWait,
   futexWake,
   isProcessEnded,
   libc,
-  mappingPointer,
   openProcess,
   processorCount,
 } from "./ffi.ts";

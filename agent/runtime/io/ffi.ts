@@ -1,50 +1,11 @@
 /**
- * The one door to native code: memory whose address may leave JavaScript, and libc.
+ * The system calls that the agent's adapters share: futexes, process handles, descriptors. Memory for native code and the C
+ * library itself come through `core/io/native.ts`.
  *
- * Why it is the only caller of `ptr()`: a typed array of up to 1000 bytes keeps its bytes in the garbage-collected heap, and
- * the compiler moves them once code is hot (oven-sh/bun#32054). A pointer taken before then names freed memory, silently.
- * So native code only ever sees memory made by `ffiBuffer` (an explicit ArrayBuffer never moves) or memory mapped from
- * a file. `errno` must be read at once after the failed call, on the same thread.
- *
- * libc is named differently with glibc and musl; the first that loads is taken. Numbers of system calls that have no
- * libc wrapper are per architecture.
+ * Numbers of system calls that have no libc wrapper are per architecture.
  */
-import { dlopen, type FFIFunction, FFIType, type Pointer, ptr, toArrayBuffer } from "bun:ffi";
-
-export interface FfiBuffer {
-  readonly u8: Uint8Array<ArrayBuffer>;
-  readonly view: DataView<ArrayBuffer>;
-  /** Valid as long as this object is referenced. */
-  readonly pointer: number;
-}
-
-/** Zeroed memory that native code may read and write. */
-export function ffiBuffer(bytes: number): FfiBuffer {
-  const memory = new ArrayBuffer(Math.max(bytes, 8));
-  const u8 = new Uint8Array(memory, 0, bytes);
-  return { u8, view: new DataView(memory, 0, bytes), pointer: ptr(new Uint8Array(memory)) };
-}
-
-/** Zero-terminated copy for native code. */
-export function ffiText(text: string): FfiBuffer {
-  const encoded = new TextEncoder().encode(text);
-  const buffer = ffiBuffer(encoded.byteLength + 1);
-  buffer.u8.set(encoded);
-  return buffer;
-}
-
-/** Address of a whole mapping made by `Bun.mmap`; the caller keeps the mapping referenced. */
-export function mappingPointer(mapping: Uint8Array): number {
-  if (mapping.byteLength <= 1000) throw new RangeError("a mapping is at least a page");
-  return ptr(mapping);
-}
-
-const LIBC_NAMES = [
-  "libc.so.6",
-  "libc.musl-x86_64.so.1",
-  "libc.musl-aarch64.so.1",
-  "libc.so",
-] as const;
+import type { FFIFunction } from "bun:ffi";
+import { ffiBuffer, type LibcCalls, loadLibc, SIZE_RESULT } from "../../../core/io/native.ts";
 
 type LibcName =
   | "syscall"
@@ -73,16 +34,15 @@ type LibcName =
   | "sysconf"
   | "sched_setaffinity";
 
-const SYMBOLS: Record<LibcName | "__errno_location", FFIFunction> = {
-  syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"], returns: FFIType.i64_fast },
-  __errno_location: { args: [], returns: "ptr" },
+const SYMBOLS: Record<LibcName, FFIFunction> = {
+  syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"], returns: SIZE_RESULT },
   getppid: { args: [], returns: "i32" },
   kill: { args: ["i32", "i32"], returns: "i32" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   open: { args: ["ptr", "i32", "i32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
-  read: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
-  write: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
+  read: { args: ["i32", "ptr", "u64"], returns: SIZE_RESULT },
+  write: { args: ["i32", "ptr", "u64"], returns: SIZE_RESULT },
   mkfifo: { args: ["ptr", "u32"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   epoll_create1: { args: ["i32"], returns: "i32" },
@@ -96,43 +56,14 @@ const SYMBOLS: Record<LibcName | "__errno_location", FFIFunction> = {
   getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
-  recv: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
-  send: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
-  sysconf: { args: ["i32"], returns: FFIType.i64_fast },
+  recv: { args: ["i32", "ptr", "u64", "i32"], returns: SIZE_RESULT },
+  send: { args: ["i32", "ptr", "u64", "i32"], returns: SIZE_RESULT },
+  sysconf: { args: ["i32"], returns: SIZE_RESULT },
   sched_setaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
 };
 
-/** What each call takes is what its manual page says; pointers are plain numbers. */
-export type Libc = {
-  readonly [K in LibcName]: (...values: readonly number[]) => number;
-};
-
-interface Loaded {
-  readonly calls: Libc;
-  readonly errno: () => number;
-}
-
-function load(): Loaded {
-  const failures: string[] = [];
-  for (const name of LIBC_NAMES) {
-    try {
-      const { symbols } = dlopen(name, SYMBOLS);
-      // Where errno lies never changes within a thread, and a thread has its own instance of this module.
-      const location = (symbols.__errno_location as () => Pointer)();
-      const memory = new DataView(toArrayBuffer(location, 0, 4));
-      return {
-        calls: symbols as unknown as Libc,
-        errno: () => memory.getInt32(0, true),
-      };
-    } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
-    }
-  }
-  throw new Error(`no libc can be loaded: ${failures.join("; ")}`);
-}
-
-const loaded: Loaded = load();
-export const libc: Libc = loaded.calls;
+const loaded = loadLibc(SYMBOLS);
+export const libc: LibcCalls<LibcName> = loaded.calls;
 
 /** The error number of the call just made. */
 export const errno: () => number = loaded.errno;

@@ -4,12 +4,13 @@
  *
  * An agent that does not answer is an ordinary thing in a demo that kills agents: it gives null, never an exception.
  */
+
+import { err, ok, type Result } from "../../../../core/result.ts";
 import type { Decision } from "../../../job/io/api.ts";
 import { type Cursor, formatCursor, type OutputEvent } from "../../../job/io/output-stream.ts";
 import type { ClusterStatus, NodeStatus, SilentNode } from "../../../job/io/status.ts";
 import { askAgent } from "../../../net/io/http-client.ts";
 import { readNdjson } from "../../../net/io/ndjson.ts";
-import { err, ok, type Result } from "../../../runtime/result.ts";
 import type { NodeRow } from "../events.ts";
 import type { AgentSeat } from "./agents.ts";
 

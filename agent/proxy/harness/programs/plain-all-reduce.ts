@@ -4,8 +4,9 @@
  */
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ffiBuffer } from "../../../../core/io/native.ts";
 import type { NodeId } from "../../../membership/membership.ts";
-import { ffiBuffer, processorCount } from "../../../runtime/io/ffi.ts";
+import { processorCount } from "../../../runtime/io/ffi.ts";
 import type { Call } from "../../communication-library.ts";
 import { Poller } from "../../io/poller.ts";
 import { TcpLibrary } from "../../io/tcp-library.ts";
