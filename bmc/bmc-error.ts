@@ -29,6 +29,7 @@ export const BMC_ERRORS = {
   "bad-checksum": { exitCode: 91, title: "a checksum is wrong" },
   "changed-while-read": { exitCode: 92, title: "it changed while it was read" },
   untrusted: { exitCode: 93, title: "the BMC's certificate is not trusted" },
+  "not-an-ipmi-device": { exitCode: 94, title: "the device is none of the IPMI driver" },
 } as const;
 
 export type BmcErrorKind = keyof typeof BMC_ERRORS;
