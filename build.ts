@@ -6,7 +6,7 @@
  * file behave alike; the digest of the inputs is kept beside the output. Outputs appear by rename: a running `dist/holdfast` is
  * never written to, and two builds at once do not harm each other.
  *
- * Entries of the executable are `agent/main.ts` and every `agent/**` file named `*-worker.ts` (`agent/runtime/io/worker-url.ts`
+ * Entries of the executable are `agent/main.ts` and every file of `agent/` and `bmc/` named `*-worker.ts` (`core/io/worker-url.ts`
  * says how a Worker finds itself in there). Cross-compiling takes the other machine's Bun from the npm registry, once, through
  * Bun's own cache.
  */
@@ -89,7 +89,7 @@ async function perform(step: Step, isForced: boolean): Promise<void> {
 
 async function compile(target: string | null, partial: string): Promise<void> {
   if (!existsSync(join(ROOT, "agent/main.ts"))) throw new BuildError("agent/main.ts is missing");
-  const workers = [...new Bun.Glob("agent/**/*-worker.ts").scanSync({ cwd: ROOT })].sort();
+  const workers = [...new Bun.Glob("{agent,bmc}/**/*-worker.ts").scanSync({ cwd: ROOT })].sort();
   // A folder of its own: the executable's name is part of its content, and source maps land beside it.
   const scratch = `${partial}.d`;
   const outfile = join(scratch, "holdfast");

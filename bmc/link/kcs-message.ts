@@ -36,13 +36,15 @@ function ioctlNumber(direction: number, number: number, bytes: number): number {
   return ((direction << 30) | (bytes << 16) | (0x69 << 8) | number) >>> 0;
 }
 
+type IpmiIoctl = "sendCommand" | "receiveTruncated" | "setGetsEvents" | "getMyAddress";
+
 /** SEND is declared as a read although it writes, and so are the setters: the header says so, and it is what counts. */
-export const IPMI_IOCTL = {
+export const IPMI_IOCTL: Readonly<Record<IpmiIoctl, number>> = {
   sendCommand: ioctlNumber(READ, 13, REQUEST_BYTES),
   receiveTruncated: ioctlNumber(READ_WRITE, 11, RECEIVED_BYTES),
   setGetsEvents: ioctlNumber(READ, 16, 4),
   getMyAddress: ioctlNumber(READ, 18, 4),
-} as const;
+};
 
 /** IPMI_SYSTEM_INTERFACE_ADDR_TYPE and IPMI_BMC_CHANNEL. */
 const SYSTEM_INTERFACE = 0x0c;

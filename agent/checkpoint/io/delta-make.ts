@@ -8,7 +8,7 @@
  */
 import { availableParallelism } from "node:os";
 import type { Core } from "../../../core/core.ts";
-import { workerUrl } from "../../runtime/io/worker-url.ts";
+import { workerUrl } from "../../../core/io/worker-url.ts";
 import { DELTA_HEADER_BYTES, encodeDeltaHeader, RecordJoiner } from "../delta-file.ts";
 import {
   closeSource,

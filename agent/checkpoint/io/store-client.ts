@@ -8,8 +8,8 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { AssertionError, assert } from "../../../core/assert.ts";
+import { workerUrl } from "../../../core/io/worker-url.ts";
 import type { Epoch } from "../../membership/membership.ts";
-import { workerUrl } from "../../runtime/io/worker-url.ts";
 import type { Holding, StoreCommand, StoreEvent, Version } from "../checkpoint.ts";
 import { DEFAULT_LIMITS, type StoreLimits } from "../limits.ts";
 import { checkpointFolder, shardPath, temporaryFolder } from "./layout.ts";

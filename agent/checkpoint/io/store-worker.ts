@@ -1,6 +1,6 @@
 /**
  * The Worker of the checkpoint store: `Store` behind messages, in the order they come. An entry of its own in the compiled
- * binary (`*-worker.ts`), found by `agent/runtime/io/worker-url.ts`.
+ * binary (`*-worker.ts`), found by `core/io/worker-url.ts`.
  */
 import { assert, unreachable } from "../../../core/assert.ts";
 import { createCore } from "../../../core/core.ts";
