@@ -152,7 +152,23 @@ export interface WatchOptions {
   readonly memory: WatchMemory | null;
   /** Tell what already stands in the log as well; only where `memory` is null. */
   readonly tellsOld: boolean;
+  /** Where a BMC that can push over HTTP is to push to; without it other ways are taken. */
+  readonly push?: PushDoor | null;
 }
+
+/** An HTTP address that the caller answers at, for a BMC that pushes events (Redfish). */
+export interface PushDoor {
+  /** Told to the BMC. Holds a secret in its path, as a BMC sends no credentials of its own. */
+  readonly url: string;
+  /**
+   * From now on `handler` is given each body that is POSTed to `url`; what it returns is the HTTP status to answer with.
+   * Undone by calling what comes back.
+   */
+  open(handler: (body: string) => PushStatus): () => void;
+}
+
+/** 204: taken, and its events were told. 400: not a Redfish event. 503: the watch has ended. */
+export type PushStatus = 204 | 400 | 503;
 
 export interface WatchHandlers {
   onEvent(event: BmcEvent): void;
