@@ -218,6 +218,8 @@ export interface Bmc {
   setWatchdog(setting: WatchdogSetting): Promise<Result<null, BmcError>>;
   /** Feeds it: the countdown begins anew. */
   resetWatchdog(): Promise<Result<null, BmcError>>;
+  /** Stops it: nothing happens any more, and no event is logged. */
+  stopWatchdog(): Promise<Result<null, BmcError>>;
   /** `off` ends it; a number of seconds, at most 255; `on` until told otherwise. */
   identify(how: number | "on" | "off"): Promise<Result<null, BmcError>>;
   /** A message as it is: reply with completion code first. Only links that carry IPMI. */
