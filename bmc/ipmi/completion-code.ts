@@ -126,6 +126,11 @@ export function completionText(command: Omit<CommandName, "name">, code: number)
   return code === 0 ? "done" : meaningOf(command.netFn, command.command, code)[1];
 }
 
+/** Whether a code says that the same request may succeed a little later. */
+export function isBusy(command: Omit<CommandName, "name">, code: number): boolean {
+  return code !== 0 && meaningOf(command.netFn, command.command, code)[0] === "busy";
+}
+
 /** The error that a reply with a completion code other than 0 is. */
 export function replyError(command: CommandName, reply: IpmiReply): BmcError {
   const code = reply.completionCode;
