@@ -9,12 +9,38 @@ import {
   randomBytes,
   timingSafeEqual,
 } from "node:crypto";
-import type { HmacAlgorithm, IpmiCrypto } from "../crypto.ts";
+import type { AesCbc, HmacAlgorithm, IpmiCrypto } from "../crypto.ts";
 
 const AES = "aes-128-cbc";
+const BLOCK_BYTES = 16;
+
+/**
+ * One cipher and one decipher for the whole session instead of two per packet, a fifth of the cost.
+ *
+ * A CBC context that goes on from packet to packet encrypts a random block first: its ciphertext is the packet's IV, as
+ * unpredictable as the key is unknown (NIST SP 800-38A, appendix C), and what follows is chained to it as to any IV. When
+ * decrypting, only the block of the IV comes out as nonsense, and is dropped.
+ */
+function aesCbc(key: Uint8Array): AesCbc {
+  const cipher = createCipheriv(AES, key, randomBytes(BLOCK_BYTES)).setAutoPadding(false);
+  const decipher = createDecipheriv(AES, key, randomBytes(BLOCK_BYTES)).setAutoPadding(false);
+  return {
+    encrypt: (plain) => {
+      const blocks = new Uint8Array(BLOCK_BYTES + plain.byteLength);
+      blocks.set(randomBytes(BLOCK_BYTES));
+      blocks.set(plain, BLOCK_BYTES);
+      return cipher.update(blocks);
+    },
+    decrypt: (ivAndCiphertext) => decipher.update(ivAndCiphertext).subarray(BLOCK_BYTES),
+  };
+}
 
 export const realCrypto: IpmiCrypto = {
   hmac: (algorithm: HmacAlgorithm, key, data) => createHmac(algorithm, key).update(data).digest(),
+  keyedHmac: (algorithm, key) => {
+    const keyed = new Bun.CryptoHasher(algorithm, key);
+    return (data) => keyed.copy().update(data).digest();
+  },
   md5: (data) => createHash("md5").update(data).digest(),
   aesEncrypt: (key, iv, data) => {
     const cipher = createCipheriv(AES, key, iv).setAutoPadding(false);
@@ -24,6 +50,7 @@ export const realCrypto: IpmiCrypto = {
     const cipher = createDecipheriv(AES, key, iv).setAutoPadding(false);
     return Buffer.concat([cipher.update(data), cipher.final()]);
   },
+  aesCbc,
   random: (count) => randomBytes(count),
   isEqual: (a, b) => a.byteLength === b.byteLength && timingSafeEqual(a, b),
 };
