@@ -133,8 +133,9 @@ export interface WatchdogStatus {
   readonly isRunning: boolean;
   readonly use: "frb2" | "post" | "os-load" | "sms-os" | "oem" | "none";
   readonly action: WatchdogAction;
-  readonly initialMs: number;
-  readonly presentMs: number;
+  /** null: the BMC does not tell (Redfish has no times of it). */
+  readonly initialMs: number | null;
+  readonly presentMs: number | null;
 }
 
 export interface WatchdogSetting {
