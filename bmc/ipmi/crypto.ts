@@ -18,6 +18,7 @@ export interface IpmiCrypto {
   /** `hmac` with a key that is used again and again. */
   keyedHmac(algorithm: HmacAlgorithm, key: Uint8Array): (data: Uint8Array) => Uint8Array;
   md5(data: Uint8Array): Uint8Array;
+  sha256(data: Uint8Array): Uint8Array;
   /** AES-128-CBC without padding of its own: `data` is a multiple of 16 bytes. */
   aesEncrypt(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array;
   aesDecrypt(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array;

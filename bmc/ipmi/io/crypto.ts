@@ -42,6 +42,7 @@ export const realCrypto: IpmiCrypto = {
     return (data) => keyed.copy().update(data).digest();
   },
   md5: (data) => createHash("md5").update(data).digest(),
+  sha256: (data) => createHash("sha256").update(data).digest(),
   aesEncrypt: (key, iv, data) => {
     const cipher = createCipheriv(AES, key, iv).setAutoPadding(false);
     return Buffer.concat([cipher.update(data), cipher.final()]);
