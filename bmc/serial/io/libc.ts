@@ -10,6 +10,7 @@ import { type LibcCalls, loadLibc, SIZE_RESULT } from "../../../core/io/native.t
 
 type LibcName =
   | "open"
+  | "access"
   | "close"
   | "read"
   | "write"
@@ -24,6 +25,7 @@ type LibcName =
 
 const SYMBOLS: Record<LibcName, FFIFunction> = {
   open: { args: ["ptr", "i32", "i32"], returns: "i32" },
+  access: { args: ["ptr", "i32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
   read: { args: ["i32", "ptr", "u64"], returns: SIZE_RESULT },
   write: { args: ["i32", "ptr", "u64"], returns: SIZE_RESULT },
@@ -54,6 +56,7 @@ export const ERRNO = {
   EAGAIN: 11,
   EACCES: 13,
   EBUSY: 16,
+  EEXIST: 17,
   ENODEV: 19,
   EISDIR: 21,
   EINVAL: 22,
@@ -64,10 +67,14 @@ export const ERRNO = {
 const IS_ARM64 = process.arch === "arm64";
 
 export const OPEN_FLAGS: Readonly<
-  Record<"O_RDWR" | "O_CREAT" | "O_NOCTTY" | "O_NONBLOCK" | "O_NOFOLLOW" | "O_CLOEXEC", number>
+  Record<
+    "O_RDWR" | "O_CREAT" | "O_EXCL" | "O_NOCTTY" | "O_NONBLOCK" | "O_NOFOLLOW" | "O_CLOEXEC",
+    number
+  >
 > = {
   O_RDWR: 0x2,
   O_CREAT: 0x40,
+  O_EXCL: 0x80,
   O_NOCTTY: 0x100,
   O_NONBLOCK: 0x800,
   O_NOFOLLOW: IS_ARM64 ? 0x8000 : 0x20000,
@@ -93,10 +100,4 @@ export class SystemError extends Error {
   }
 }
 
-const GONE: ReadonlySet<number> = new Set([
-  ERRNO.EIO,
-  ERRNO.ENXIO,
-  ERRNO.EBADF,
-  ERRNO.ENODEV,
-  ERRNO.EPIPE,
-]);
+const GONE: ReadonlySet<number> = new Set([ERRNO.EIO, ERRNO.ENXIO, ERRNO.ENODEV, ERRNO.EPIPE]);

@@ -26,11 +26,15 @@ export const IOCTL = {
   TIOCOUTQ: 0x5411,
   TIOCMGET: 0x5415,
   TIOCMSET: 0x5418,
+  TIOCSERGETLSR: 0x5459,
   TIOCSBRK: 0x5427,
   TIOCCBRK: 0x5428,
   TCGETS2: 0x802c542a,
   TCSETS2: 0x402c542b,
 } as const;
+
+/** What TCFLSH empties. */
+export const QUEUE = { input: 0, output: 1, both: 2 } as const;
 
 const OFFSET = {
   iflag: 0,
