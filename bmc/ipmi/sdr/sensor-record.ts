@@ -39,9 +39,9 @@ export interface Entity {
   readonly isLogical: boolean;
 }
 
-export const THRESHOLD_NAMES = ["lnc", "lc", "lnr", "unc", "uc", "unr"] as const;
+export const THRESHOLDS = ["lnc", "lc", "lnr", "unc", "uc", "unr"] as const;
 /** In the order of the masks and of Get Sensor Thresholds. */
-export type ThresholdName = (typeof THRESHOLD_NAMES)[number];
+export type ThresholdName = (typeof THRESHOLDS)[number];
 
 export interface SensorCapabilities {
   readonly isIgnoredIfEntityAbsent: boolean;
