@@ -1,262 +1,202 @@
 /**
- * SNMP trap datagrams (RFC 1157 §4.1.6, version 1; RFC 3416 §4.2.6, version 2c), as far as a platform event trap needs them.
+ * The envelope of a Platform Event Trap: an SNMPv1 trap (RFC 1157 §4.1.6) in BER, read by a total reader.
  *
- * Reads the community, what the trap is, and every octet string that it carries; all else is skipped by its length. BER
- * with definite lengths only, as SNMP demands. Bounds: a datagram is at most 64 KiB, each byte is looked at once or twice,
- * and nesting is three deep by construction.
+ * Reads what a trap may hold and nothing else: definite lengths of at most four bytes, one-byte tags, no constructed
+ * strings, which is all that RFC 1157 §3.2.2 allows. Whatever the bytes, it ends in a trap or a typed error, in linear
+ * time. A library of ASN.1 would be more code than this page, and those that there are throw on bad input.
  *
- *   v1    30 { 02 version, 04 community, A4 { 06 enterprise, 40 address, 02 generic, 02 specific, 43 ticks, 30 { bindings }}}
- *   v2c   30 { 02 version, 04 community, A7 { 02 id, 02 error, 02 index, 30 { bindings }}}
- *         whose second binding is snmpTrapOID: enterprise.0.specific
+ *   SEQUENCE { version INTEGER 0, community OCTET STRING,
+ *     [4] { enterprise OID, agent-addr [APPLICATION 0] 4 bytes, generic-trap INTEGER, specific-trap INTEGER,
+ *           time-stamp [APPLICATION 3], SEQUENCE OF SEQUENCE { name OID, value } } }
  */
 import { err, ok, type Result } from "../../../core/result.ts";
 import { badValue, type DecodeError, tooShort } from "../decode.ts";
-import { decodePet, encodePet, PET_ENTERPRISE, type Pet, specificTrapOf } from "./pet.ts";
 
-const TAG = {
-  integer: 0x02,
-  octets: 0x04,
-  oid: 0x06,
-  sequence: 0x30,
-  address: 0x40,
-  ticks: 0x43,
-  trap1: 0xa4,
-  trap2: 0xa7,
-} as const;
-const ENTERPRISE_SPECIFIC = 6;
-/** snmpTrapOID.0 */
-const TRAP_OID = "1.3.6.1.6.3.1.1.4.1.0";
+export interface SnmpVariable {
+  /** Dotted. */
+  readonly name: string;
+  /** Tag of the value, such as 04h for an octet string. */
+  readonly tag: number;
+  /** A view. */
+  readonly value: Uint8Array;
+}
 
 export interface SnmpTrap {
-  readonly version: 1 | 2;
+  /** A plain word, no secret: every byte is taken for a Latin-1 character. */
   readonly community: string;
-  /** In dots; of version 2 the trap's own object id without its last two parts. */
+  /** Dotted, such as `1.3.6.1.4.1.3183.1.1`. */
   readonly enterprise: string;
+  /** Dotted quad; 0.0.0.0 of an agent that does not know it. */
+  readonly agentAddress: string;
   /** 6: enterprise specific. */
-  readonly generic: number;
-  readonly specific: number;
-  /** The address that a version 1 sender calls its own. */
-  readonly agentAddress: string | null;
-  /** Octet strings of the bindings, in their order. Views. */
-  readonly strings: readonly Uint8Array[];
+  readonly genericTrap: number;
+  /** Without sign: sensor types of OEMs set the highest bits. */
+  readonly specificTrap: number;
+  /** Hundredths of a second since the sender started. */
+  readonly ticks: number;
+  readonly variables: readonly SnmpVariable[];
 }
 
-interface Item {
-  readonly tag: number;
-  readonly body: Uint8Array;
-}
+export const SNMP_TAG = {
+  integer: 0x02,
+  octetString: 0x04,
+  oid: 0x06,
+  sequence: 0x30,
+  ipAddress: 0x40,
+  timeTicks: 0x43,
+  trapV1: 0xa4,
+} as const;
 
-/** One element after the other of a constructed body. */
-class Ber {
+/** What a trap may hold: more is noise. */
+const VARIABLES_MAX = 128;
+
+class BerReader {
   readonly #bytes: Uint8Array;
-  #at = 0;
+  readonly #what: string;
+  #offset = 0;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, what: string) {
     this.#bytes = bytes;
+    this.#what = what;
   }
 
   get isAtEnd(): boolean {
-    return this.#at >= this.#bytes.length;
+    return this.#offset >= this.#bytes.length;
   }
 
-  /** null: what follows is no whole element. */
-  next(): Item | null {
-    const tag = this.#bytes[this.#at];
-    const first = this.#bytes[this.#at + 1];
-    if (tag === undefined || first === undefined) return null;
-    let bodyAt = this.#at + 2;
-    let length = first;
-    if (first >= 0x80) {
-      const count = first & 0x7f;
-      if (count === 0 || count > 3 || bodyAt + count > this.#bytes.length) return null;
-      length = 0;
-      for (let index = 0; index < count; index++) {
-        length = length * 256 + (this.#bytes[bodyAt + index] as number);
-      }
-      bodyAt += count;
+  /** One element of whatever kind. */
+  next(): Result<{ readonly tag: number; readonly value: Uint8Array }, DecodeError> {
+    const bytes = this.#bytes;
+    const start = this.#offset;
+    if (start + 2 > bytes.length) return err(tooShort(this.#what, start + 2, bytes.length));
+    const tag = bytes[start] as number;
+    if ((tag & 0x1f) === 0x1f) return err(badValue(`${this.#what}: tag`, tag));
+    const first = bytes[start + 1] as number;
+    const lengthBytes = first < 0x80 ? 0 : first & 0x7f;
+    // 80h would be an indefinite length.
+    if (first === 0x80 || lengthBytes > 4) return err(badValue(`${this.#what}: length`, first));
+    const from = start + 2 + lengthBytes;
+    if (from > bytes.length) return err(tooShort(this.#what, from, bytes.length));
+    let length = lengthBytes === 0 ? first : 0;
+    for (let index = start + 2; index < from; index++) {
+      length = length * 256 + (bytes[index] as number);
     }
-    if (bodyAt + length > this.#bytes.length) return null;
-    this.#at = bodyAt + length;
-    return { tag, body: this.#bytes.subarray(bodyAt, this.#at) };
+    if (from + length > bytes.length) {
+      return err(tooShort(this.#what, from + length, bytes.length));
+    }
+    this.#offset = from + length;
+    return ok({ tag, value: bytes.subarray(from, from + length) });
   }
 
-  /** The next element if it has this tag. */
-  take(tag: number): Uint8Array | null {
-    const item = this.next();
-    return item !== null && item.tag === tag ? item.body : null;
+  element(tag: number): Result<Uint8Array, DecodeError> {
+    const element = this.next();
+    if (!element.ok) return element;
+    if (element.value.tag !== tag) return err(badValue(`${this.#what}: tag`, element.value.tag));
+    return ok(element.value.value);
+  }
+
+  /** At most 32 bits, as they stand. Some senders give five bytes, the first of them 0, others four with the sign set. */
+  number(tag: number): Result<number, DecodeError> {
+    const body = this.element(tag);
+    if (!body.ok) return body;
+    const { length } = body.value;
+    if (length === 0) return err(tooShort(`${this.#what}: number`, 1, 0));
+    if (length > 5 || (length === 5 && body.value[0] !== 0)) {
+      return err(badValue(`${this.#what}: bytes of a number`, length));
+    }
+    let value = 0;
+    for (const byte of body.value) value = value * 256 + byte;
+    return ok(value);
   }
 }
 
-/** Up to 6 bytes, which no number here exceeds; null: longer or empty. */
-function integerOf(body: Uint8Array | null): number | null {
-  if (body === null || body.length === 0 || body.length > 6) return null;
-  let value = (body[0] as number) >= 0x80 ? -1 : 0;
-  for (const byte of body) value = value * 256 + byte;
-  return value;
-}
-
-function oidOf(body: Uint8Array | null): string | null {
-  if (body === null || body.length === 0) return null;
-  const parts: number[] = [];
-  let part = 0;
-  for (const byte of body) {
-    part = part * 128 + (byte & 0x7f);
-    if (part > Number.MAX_SAFE_INTEGER / 256) return null;
-    if (byte >= 0x80) continue;
-    if (parts.length === 0) {
-      const first = Math.min(2, Math.floor(part / 40));
-      parts.push(first, part - first * 40);
-    } else parts.push(part);
-    part = 0;
+/** Dotted; null when an arc does not end or is larger than 32 bits. */
+export function decodeOid(bytes: Uint8Array): string | null {
+  const arcs: number[] = [];
+  let arc = 0;
+  for (const byte of bytes) {
+    arc = arc * 128 + (byte & 0x7f);
+    if (arc > 0xffff_ffff) return null;
+    if ((byte & 0x80) !== 0) continue;
+    if (arcs.length === 0) {
+      const first = Math.min(2, Math.floor(arc / 40));
+      arcs.push(first, arc - first * 40);
+    } else arcs.push(arc);
+    arc = 0;
   }
-  return parts.join(".");
+  const endsWithin = bytes.length === 0 || ((bytes[bytes.length - 1] as number) & 0x80) !== 0;
+  return endsWithin ? null : arcs.join(".");
 }
 
-interface Binding {
-  readonly oid: string;
-  readonly value: Item;
+function oid(reader: BerReader): Result<string, DecodeError> {
+  const body = reader.element(SNMP_TAG.oid);
+  if (!body.ok) return body;
+  const text = decodeOid(body.value);
+  return text === null
+    ? err(badValue("SNMP trap: object identifier", body.value.length))
+    : ok(text);
 }
 
-function bindingsOf(body: Uint8Array | null): readonly Binding[] | null {
-  if (body === null) return null;
-  const list = new Ber(body);
-  const bindings: Binding[] = [];
-  while (!list.isAtEnd) {
-    const pair = list.take(TAG.sequence);
-    if (pair === null) return null;
-    const inside = new Ber(pair);
-    const oid = oidOf(inside.take(TAG.oid));
-    const value = inside.next();
-    if (oid === null || value === null) return null;
-    bindings.push({ oid, value });
+function variables(bytes: Uint8Array): Result<readonly SnmpVariable[], DecodeError> {
+  const reader = new BerReader(bytes, "SNMP variables");
+  const found: SnmpVariable[] = [];
+  while (!reader.isAtEnd) {
+    if (found.length === VARIABLES_MAX)
+      return err(badValue("SNMP variables: count", VARIABLES_MAX + 1));
+    const pair = reader.element(SNMP_TAG.sequence);
+    if (!pair.ok) return pair;
+    const inner = new BerReader(pair.value, "SNMP variable");
+    const name = oid(inner);
+    if (!name.ok) return name;
+    const value = inner.next();
+    if (!value.ok) return value;
+    found.push({ name: name.value, tag: value.value.tag, value: value.value.value });
   }
-  return bindings;
+  return ok(found);
 }
 
-export function decodeSnmpTrap(datagram: Uint8Array): Result<SnmpTrap, DecodeError> {
-  const outer = new Ber(datagram).take(TAG.sequence);
-  if (outer === null) return err(tooShort("SNMP message", datagram.length + 1, datagram.length));
-  const message = new Ber(outer);
-  const version = integerOf(message.take(TAG.integer));
-  const community = message.take(TAG.octets);
-  const pdu = message.next();
-  if (version === null || community === null || pdu === null) {
-    return err(badValue("SNMP message", outer[0] ?? 0));
+/** What follows the community: O(bytes). */
+function body(bytes: Uint8Array, community: string): Result<SnmpTrap, DecodeError> {
+  const reader = new BerReader(bytes, "SNMP trap");
+  const enterprise = oid(reader);
+  if (!enterprise.ok) return enterprise;
+  const address = reader.element(SNMP_TAG.ipAddress);
+  if (!address.ok) return address;
+  if (address.value.length !== 4) {
+    return err(badValue("SNMP trap: bytes of the agent's address", address.value.length));
   }
-  const name = Array.from(community, (byte) => String.fromCharCode(byte)).join("");
-  const trap =
-    version === 0 && pdu.tag === TAG.trap1
-      ? trap1Of(pdu.body, name)
-      : version === 1 && pdu.tag === TAG.trap2
-        ? trap2Of(pdu.body, name)
-        : null;
-  return trap === null ? err(badValue("SNMP trap", pdu.tag)) : ok(trap);
-}
-
-function stringsOf(bindings: readonly Binding[]): readonly Uint8Array[] {
-  return bindings.flatMap(({ value }) => (value.tag === TAG.octets ? [value.body] : []));
-}
-
-function trap1Of(body: Uint8Array, community: string): SnmpTrap | null {
-  const pdu = new Ber(body);
-  const enterprise = oidOf(pdu.take(TAG.oid));
-  const address = pdu.take(TAG.address);
-  const generic = integerOf(pdu.take(TAG.integer));
-  const specific = integerOf(pdu.take(TAG.integer));
-  const ticks = pdu.take(TAG.ticks);
-  const bindings = bindingsOf(pdu.take(TAG.sequence));
-  if (enterprise === null || generic === null || specific === null) return null;
-  if (bindings === null || ticks === null) return null;
-  const agentAddress = address?.length === 4 ? address.join(".") : null;
-  const strings = stringsOf(bindings);
-  return { version: 1, community, enterprise, generic, specific, agentAddress, strings };
-}
-
-function trap2Of(body: Uint8Array, community: string): SnmpTrap | null {
-  const pdu = new Ber(body);
-  for (let index = 0; index < 3; index++)
-    if (integerOf(pdu.take(TAG.integer)) === null) return null;
-  const bindings = bindingsOf(pdu.take(TAG.sequence));
-  const named = bindings?.find(({ oid }) => oid === TRAP_OID)?.value;
-  if (bindings === null || named?.tag !== TAG.oid) return null;
-  const parts = (oidOf(named.body) ?? "").split(".");
-  const specific = Number(parts.pop());
-  // RFC 2576 §3.1: an enterprise's trap is enterprise.0.specific.
-  if (parts.at(-1) === "0") parts.pop();
-  return {
-    version: 2,
+  const generic = reader.number(SNMP_TAG.integer);
+  if (!generic.ok) return generic;
+  const specific = reader.number(SNMP_TAG.integer);
+  if (!specific.ok) return specific;
+  const ticks = reader.number(SNMP_TAG.timeTicks);
+  if (!ticks.ok) return ticks;
+  const list = reader.element(SNMP_TAG.sequence);
+  if (!list.ok) return list;
+  const found = variables(list.value);
+  if (!found.ok) return found;
+  return ok({
     community,
-    enterprise: parts.join("."),
-    generic: ENTERPRISE_SPECIFIC,
-    specific,
-    agentAddress: null,
-    strings: stringsOf(bindings),
-  };
+    enterprise: enterprise.value,
+    agentAddress: address.value.join("."),
+    genericTrap: generic.value,
+    specificTrap: specific.value,
+    ticks: ticks.value,
+    variables: found.value,
+  });
 }
 
-export interface PetTrap {
-  readonly community: string;
-  readonly pet: Pet;
-}
-
-/** Of a datagram at a trap receiver: the platform event trap in it, or what it is instead. */
-export function decodePetTrap(datagram: Uint8Array): Result<PetTrap, DecodeError> {
-  const trap = decodeSnmpTrap(datagram);
+/** Of one datagram. What follows the message is ignored, as RFC 1157 leaves it open. */
+export function decodeSnmpTrap(datagram: Uint8Array): Result<SnmpTrap, DecodeError> {
+  const message = new BerReader(datagram, "SNMP message").element(SNMP_TAG.sequence);
+  if (!message.ok) return message;
+  const reader = new BerReader(message.value, "SNMP message");
+  const version = reader.number(SNMP_TAG.integer);
+  if (!version.ok) return version;
+  if (version.value !== 0) return err(badValue("SNMP message: version", version.value));
+  const community = reader.element(SNMP_TAG.octetString);
+  if (!community.ok) return community;
+  const trap = reader.element(SNMP_TAG.trapV1);
   if (!trap.ok) return trap;
-  const { enterprise, generic, specific, strings, community } = trap.value;
-  if (enterprise !== PET_ENTERPRISE.join(".") || generic !== ENTERPRISE_SPECIFIC) {
-    return err(badValue("enterprise of a platform event trap", generic >>> 0));
-  }
-  const pet = decodePet(specific, strings[0] ?? new Uint8Array(0));
-  return pet.ok ? ok({ community, pet: pet.value }) : pet;
-}
-
-function element(tag: number, body: readonly number[]): readonly number[] {
-  const { length } = body;
-  if (length < 0x80) return [tag, length, ...body];
-  if (length < 0x100) return [tag, 0x81, length, ...body];
-  return [tag, 0x82, length >>> 8, length & 0xff, ...body];
-}
-
-/** Of a number from 0 to 2^32 - 1, as short as two's complement allows. */
-function integerElement(tag: number, value: number): readonly number[] {
-  const bytes = [value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff];
-  while (bytes.length > 1 && bytes[0] === 0 && (bytes[1] ?? 0) < 0x80) bytes.shift();
-  if ((bytes[0] ?? 0) >= 0x80) bytes.unshift(0);
-  return element(tag, bytes);
-}
-
-function oidElement(parts: readonly number[]): readonly number[] {
-  const [first = 0, second = 0, ...rest] = parts;
-  const body = [first * 40 + second];
-  for (const part of rest) {
-    const digits = [part & 0x7f];
-    for (let left = part >>> 7; left > 0; left >>>= 7) digits.unshift(0x80 | (left & 0x7f));
-    body.push(...digits);
-  }
-  return element(TAG.oid, body);
-}
-
-/** A version 1 datagram, as a BMC sends it. */
-export function encodePetTrap(trap: PetTrap, ticks = 0): Uint8Array {
-  const binding = element(TAG.sequence, [
-    ...oidElement([...PET_ENTERPRISE, 1]),
-    ...element(TAG.octets, [...encodePet(trap.pet)]),
-  ]);
-  const pdu = element(TAG.trap1, [
-    ...oidElement(PET_ENTERPRISE),
-    ...element(TAG.address, [0, 0, 0, 0]),
-    ...integerElement(TAG.integer, ENTERPRISE_SPECIFIC),
-    ...integerElement(TAG.integer, specificTrapOf(trap.pet)),
-    ...integerElement(TAG.ticks, ticks),
-    ...element(TAG.sequence, binding),
-  ]);
-  const community = [...trap.community].map((letter) => letter.charCodeAt(0) & 0xff);
-  return Uint8Array.from(
-    element(TAG.sequence, [
-      ...integerElement(TAG.integer, 0),
-      ...element(TAG.octets, community),
-      ...pdu,
-    ]),
-  );
+  return body(trap.value, String.fromCharCode(...community.value.subarray(0, 255)));
 }
