@@ -93,8 +93,8 @@ export function* readCollection(
   const filled = yield* fill(gathered.byPath);
   if (!filled.ok) return filled;
   const { statedCount } = gathered;
-  // More than stated is no loss: the number may be of the page, or of a moment before.
-  const isWhole = statedCount === null || filled.value.length >= statedCount;
+  // More than stated is no loss: the number may be of the page, or of a moment before. A link that leads nowhere was listed.
+  const isWhole = statedCount === null || gathered.byPath.size >= statedCount;
   return ok({ members: filled.value, statedCount, isWhole });
 }
 
