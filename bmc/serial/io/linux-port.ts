@@ -29,6 +29,12 @@ const DRAIN_STEP_MS = 1;
 const DRAIN_STUCK_MS = 30_000;
 const CLOSE_DRAIN_MS = 500;
 
+/** Stands for bytes that have left the driver's queue and are in the UART alone. */
+const IN_UART = 0.5;
+/** Bits of the largest queue of a UART, and what a driver's view of it may be late. */
+const UART_BITS = 256 * 11;
+const UART_LATE_MS = 50;
+
 export class LinuxPort implements BindingPortInterface {
   readonly openOptions: Required<LinuxOpenOptions>;
   readonly #fd: number;
@@ -184,11 +190,15 @@ export class LinuxPort implements BindingPortInterface {
 
   /** False when nothing was sent for `stuckMs`. */
   async #untilSent(stuckMs: number, stopsWhenClosed = true): Promise<boolean> {
+    // Some adapters never say that they are empty: then the time that its bytes take is what is known.
+    const uartMs = (UART_BITS * 1000) / this.#ask(() => readBaudRate(this.#fd)).output;
     let waiting = this.#waitingBytes();
     let sinceNs = Bun.nanoseconds();
     while (waiting > 0) {
       if (stopsWhenClosed && !this.isOpen) return false;
-      if (Bun.nanoseconds() - sinceNs > stuckMs * 1e6) return false;
+      const sinceMs = (Bun.nanoseconds() - sinceNs) / 1e6;
+      if (waiting === IN_UART && sinceMs > uartMs + UART_LATE_MS) return true;
+      if (sinceMs > stuckMs) return false;
       await Bun.sleep(DRAIN_STEP_MS);
       const now = this.#waitingBytes();
       if (now !== waiting) sinceNs = Bun.nanoseconds();
@@ -197,7 +207,7 @@ export class LinuxPort implements BindingPortInterface {
     return true;
   }
 
-  /** Bytes that the driver has not sent; one for a byte that is in the UART alone. */
+  /** Bytes that the driver has not sent; `IN_UART` when only the UART has some. */
   #waitingBytes(): number {
     this.#number.view.setInt32(0, 0, true);
     this.#ioctl("ask for the output queue", IOCTL.TIOCOUTQ, this.#number.pointer);
@@ -205,7 +215,7 @@ export class LinuxPort implements BindingPortInterface {
     if (count > 0) return count;
     const failed = libc.ioctl(this.#fd, IOCTL.TIOCSERGETLSR, this.#number.pointer) < 0;
     if (failed) return 0;
-    return (this.#number.view.getInt32(0, true) & TRANSMITTER_EMPTY) === 0 ? 1 : 0;
+    return (this.#number.view.getInt32(0, true) & TRANSMITTER_EMPTY) === 0 ? IN_UART : 0;
   }
 
   /** Null where the terminal has none. */
