@@ -7,12 +7,14 @@
  */
 export const PROBLEMS = {
   "bad-request": { status: 400, exitCode: 2, title: "The request is not understood" },
+  forbidden: { status: 403, exitCode: 77, title: "The agent does not take this from here" },
   "not-found": { status: 404, exitCode: 66, title: "There is no such thing here" },
   "too-large": { status: 413, exitCode: 65, title: "The request is too large" },
   refused: { status: 409, exitCode: 77, title: "The cluster refuses this" },
   internal: { status: 500, exitCode: 70, title: "The agent has a defect" },
   unreachable: { status: 502, exitCode: 69, title: "Another agent cannot be reached" },
   frozen: { status: 503, exitCode: 75, title: "This node is in no majority" },
+  "not-kept": { status: 507, exitCode: 73, title: "The agent cannot keep this" },
   timeout: { status: 504, exitCode: 75, title: "No answer in time" },
 } as const;
 

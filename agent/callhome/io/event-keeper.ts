@@ -41,13 +41,18 @@ export class EventKeeper {
   async take(event: BmcEvent): Promise<Result<Taken, DiskFailure>> {
     const { id, line } = this.#book.sight(event);
     if (line !== null) this.#journal.add(line);
+    const failure = await this.settled();
+    return failure === null ? ok({ id, isNew: line?.kind === "event" }) : err(failure);
+  }
+
+  /** Resolves when everything that was taken before is on disk, or with why not. */
+  async settled(): Promise<DiskFailure | null> {
     const { lastSeq } = this.#book;
-    if (line === null && this.#durableSeq >= lastSeq) return ok({ id, isNew: false });
+    if (this.#durableSeq >= lastSeq) return null;
     const failure = await this.#journal.flush();
     this.#note(failure);
-    if (failure !== null) return err(failure);
-    this.#advance(lastSeq);
-    return ok({ id, isNew: line?.kind === "event" });
+    if (failure === null) this.#advance(lastSeq);
+    return failure;
   }
 
   /** At most `countMax` lines above `seq`, all of them on disk. */
