@@ -79,10 +79,3 @@ export function kcsSendError(path: string, errno: number): BmcError {
 export function kcsLost(path: string, errno: number): BmcError {
   return bmcError("disconnected", `${path} cannot be read any more (${nameOf(errno)})`);
 }
-
-export function kcsTimeout(path: string, name: string, limitMs: number): BmcError {
-  return bmcError(
-    "timeout",
-    `${path}: no answer to ${name} within ${limitMs} ms; the BMC may be restarting, or needs a reset`,
-  );
-}

@@ -1,26 +1,25 @@
 /**
- * Requests to the driver of the system interface: which one goes when, which reply is whose, and when to give up.
+ * Requests to the driver of the system interface, and whose each of its messages is.
  *
- * Decides; sends nothing and reads no clock. The driver matches replies by a message id that we choose, so an id is
- * never used twice, and a reply that comes after its request was given up belongs to nobody. The driver hands messages to the
- * BMC one after another; a few are queued there so that the BMC does not wait for this process to be scheduled.
- *
- * Asks again only where the BMC has surely not carried the request out: node busy (C0h, §5.2), or a driver that takes no
- * message now. Invariant: each ask is settled exactly once, and at most WINDOW_MAX messages are with the driver.
+ * Decides; sends nothing and reads no clock. Order, window, limits, and what is asked again of a busy BMC are the `Transactor`'s,
+ * as on every wire. What is different here: the driver is reliable, and repeats what the interface loses by itself, so nothing
+ * is sent twice; and it matches replies by a message id of ours, so an id is never used again, and a reply that comes after
+ * its request was given up belongs to nobody. The driver hands messages to the BMC one after another; a few are queued there so
+ * that the BMC does not wait for this process to be scheduled.
  */
-import { err, ok, type Result } from "../../core/result.ts";
+import { err, type Result } from "../../core/result.ts";
 import type { BmcError } from "../bmc-error.ts";
 import type { IpmiReply, IpmiRequest } from "../ipmi/ipmi.ts";
+import { SEQUENCE_COUNT } from "../ipmi/message.ts";
+import { Transactor, type TransactorEffect } from "../ipmi/session/transactor.ts";
 import type { DriverMessage } from "./kcs-message.ts";
 
 /** Twice what keeps the driver busy while a reply is on its way through a thread; its own limit is 100 per user. */
 export const WINDOW_MAX = 4;
 
-const NODE_BUSY = 0xc0;
-const BUSY_WAIT_MS = 20;
-const BUSY_WAIT_MS_MAX = 500;
-/** Of all waiting for one busy BMC. */
 const BUSY_LIMIT_MS = 5_000;
+const NODE_BUSY = 0xc0;
+const UNSPECIFIED = 0xff;
 
 export type KcsEvent =
   | { readonly kind: "ask"; readonly askId: number; readonly request: IpmiRequest }
@@ -40,134 +39,93 @@ export type KcsEffect =
     }
   | { readonly kind: "event"; readonly record: Uint8Array };
 
-interface Ask {
-  readonly askId: number;
+interface Sent {
+  readonly messageId: number;
   readonly request: IpmiRequest;
-  /** When it was first sent. */
-  startMs: number;
-  /** null: waits, for its turn or for its next try. */
-  messageId: number | null;
-  /** When to give up, or when to try again. */
-  dueMs: number;
-  tries: number;
 }
 
 export class KcsQueue {
-  readonly #limitMs: number;
-  readonly #timeout: (request: IpmiRequest) => BmcError;
-  /** In the order they came; those in work first. */
-  readonly #waiting: Ask[] = [];
-  readonly #working = new Set<Ask>();
-  readonly #byMessageId = new Map<number, Ask>();
-  #messageId = 0;
+  readonly #transactor: Transactor;
+  /** The newest message under each sequence number of the transactor; older ones are nobody's. */
+  readonly #sent: (Sent | undefined)[] = [];
+  #round = 0;
   #lost: BmcError | null = null;
 
-  constructor(limitMs: number, timeout: (request: IpmiRequest) => BmcError) {
-    this.#limitMs = limitMs;
-    this.#timeout = timeout;
+  /** `limitMs` is for one request, from when the driver has it. */
+  constructor(limitMs: number) {
+    this.#transactor = new Transactor({
+      windowMax: WINDOW_MAX,
+      // How long a BMC takes says nothing about how long it may take, and asking again is not what ends the wait.
+      firstTimeoutMs: limitMs,
+      timeoutMsMin: limitMs,
+      timeoutMsMax: limitMs,
+      unrepeatableMsMin: limitMs,
+      triesMax: 1,
+      busyMsMax: BUSY_LIMIT_MS,
+      hasSamePacket: false,
+      holdsWhenSilent: false,
+    });
   }
 
   /** When `tick` has something to do; null: not before another event. */
-  nextDueMs(): number | null {
-    let due: number | null = null;
-    for (const ask of this.#working) due = due === null ? ask.dueMs : Math.min(due, ask.dueMs);
-    return due;
+  get wakeMs(): number | null {
+    return this.#transactor.wakeMs;
   }
 
   step(event: KcsEvent, nowMs: number): readonly KcsEffect[] {
-    const effects: KcsEffect[] = [];
     switch (event.kind) {
-      case "ask":
-        this.#ask(event.askId, event.request, effects);
-        break;
+      case "ask": {
+        const { askId: id, request } = event;
+        if (this.#lost !== null) return [{ kind: "settle", askId: id, result: err(this.#lost) }];
+        return this.#translate(this.#transactor.step({ kind: "ask", id, request }, nowMs));
+      }
       case "message":
-        this.#onMessage(event.message, nowMs, effects);
-        break;
+        return this.#onMessage(event.message, nowMs);
       case "refused":
-        this.#onRefused(event.messageId, event.error, nowMs, effects);
-        break;
+        return this.#onRefused(event.messageId, event.error, nowMs);
       case "lost":
         this.#lost ??= event.error;
-        for (const ask of [...this.#working, ...this.#waiting.splice(0)]) {
-          this.#settle(ask, err(this.#lost), effects);
-        }
-        break;
+        return this.#translate(this.#transactor.step({ kind: "fail", error: this.#lost }, nowMs));
       case "tick":
-        this.#onTick(nowMs, effects);
-        break;
-    }
-    this.#fill(nowMs, effects);
-    return effects;
-  }
-
-  #ask(askId: number, request: IpmiRequest, effects: KcsEffect[]): void {
-    if (this.#lost !== null) {
-      effects.push({ kind: "settle", askId, result: err(this.#lost) });
-      return;
-    }
-    this.#waiting.push({ askId, request, startMs: 0, messageId: null, dueMs: 0, tries: 0 });
-  }
-
-  #onMessage(message: DriverMessage, nowMs: number, effects: KcsEffect[]): void {
-    if (message.kind === "event") effects.push({ kind: "event", record: message.record });
-    if (message.kind !== "reply") return;
-    const ask = this.#byMessageId.get(message.messageId);
-    if (ask === undefined) return;
-    if (message.reply.completionCode === NODE_BUSY && this.#postpone(ask, nowMs)) return;
-    this.#settle(ask, ok(message.reply), effects);
-  }
-
-  #onRefused(messageId: number, error: BmcError, nowMs: number, effects: KcsEffect[]): void {
-    const ask = this.#byMessageId.get(messageId);
-    if (ask === undefined) return;
-    if (error.kind === "busy" && this.#postpone(ask, nowMs)) return;
-    this.#settle(ask, err(error), effects);
-  }
-
-  /** False when it has been busy for too long. */
-  #postpone(ask: Ask, nowMs: number): boolean {
-    const waitMs = Math.min(BUSY_WAIT_MS * 2 ** (ask.tries - 1), BUSY_WAIT_MS_MAX);
-    if (nowMs + waitMs - ask.startMs > BUSY_LIMIT_MS) return false;
-    this.#forgetMessage(ask);
-    ask.dueMs = nowMs + waitMs;
-    return true;
-  }
-
-  #onTick(nowMs: number, effects: KcsEffect[]): void {
-    for (const ask of [...this.#working]) {
-      if (ask.dueMs > nowMs) continue;
-      if (ask.messageId === null) this.#send(ask, nowMs, effects);
-      else this.#settle(ask, err(this.#timeout(ask.request)), effects);
+        return this.#translate(this.#transactor.step({ kind: "tick" }, nowMs));
     }
   }
 
-  /** An ask that waits for its next try keeps its place: others would be told busy as well. */
-  #fill(nowMs: number, effects: KcsEffect[]): void {
-    while (this.#working.size < WINDOW_MAX) {
-      const ask = this.#waiting.shift();
-      if (ask === undefined) return;
-      ask.startMs = nowMs;
-      this.#working.add(ask);
-      this.#send(ask, nowMs, effects);
-    }
+  #onMessage(message: DriverMessage, nowMs: number): readonly KcsEffect[] {
+    if (message.kind === "event") return [{ kind: "event", record: message.record }];
+    if (message.kind !== "reply") return [];
+    return this.#onReply(message.messageId, message.reply, nowMs);
   }
 
-  #send(ask: Ask, nowMs: number, effects: KcsEffect[]): void {
-    ask.messageId = ++this.#messageId;
-    ask.tries++;
-    ask.dueMs = nowMs + this.#limitMs;
-    this.#byMessageId.set(ask.messageId, ask);
-    effects.push({ kind: "send", messageId: ask.messageId, request: ask.request });
+  /** A driver without room for a message is as busy as a busy BMC; what else it refuses is an error of that request alone. */
+  #onRefused(messageId: number, error: BmcError, nowMs: number): readonly KcsEffect[] {
+    const completionCode = error.kind === "busy" ? NODE_BUSY : UNSPECIFIED;
+    const effects = this.#onReply(messageId, { completionCode, data: new Uint8Array() }, nowMs);
+    return effects.map((effect) =>
+      effect.kind === "settle" ? { ...effect, result: err(error) } : effect,
+    );
   }
 
-  #settle(ask: Ask, result: Result<IpmiReply, BmcError>, effects: KcsEffect[]): void {
-    this.#forgetMessage(ask);
-    this.#working.delete(ask);
-    effects.push({ kind: "settle", askId: ask.askId, result });
+  #onReply(messageId: number, reply: IpmiReply, nowMs: number): readonly KcsEffect[] {
+    const sequence = messageId % SEQUENCE_COUNT;
+    const sent = this.#sent[sequence];
+    if (sent?.messageId !== messageId) return [];
+    this.#sent[sequence] = undefined;
+    const { netFn, lun, command } = sent.request;
+    const wired = { ...reply, netFn: netFn | 1, lun, command, sequence };
+    return this.#translate(this.#transactor.step({ kind: "reply", reply: wired }, nowMs));
   }
 
-  #forgetMessage(ask: Ask): void {
-    if (ask.messageId !== null) this.#byMessageId.delete(ask.messageId);
-    ask.messageId = null;
+  #translate(effects: readonly TransactorEffect[]): readonly KcsEffect[] {
+    return effects.flatMap((effect): readonly KcsEffect[] => {
+      if (effect.kind === "done") {
+        return [{ kind: "settle", askId: effect.id, result: effect.result }];
+      }
+      if (effect.kind !== "send") return [];
+      const { sequence, request } = effect;
+      const messageId = ++this.#round * SEQUENCE_COUNT + sequence;
+      this.#sent[sequence] = { messageId, request };
+      return [{ kind: "send", messageId, request }];
+    });
   }
 }

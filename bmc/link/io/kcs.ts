@@ -12,7 +12,7 @@ import { err, ok, type Result } from "../../../core/result.ts";
 import { type BmcError, bmcError } from "../../bmc-error.ts";
 import { malformed } from "../../ipmi/decode.ts";
 import { type IpmiReply, type IpmiRequest, NET_FN } from "../../ipmi/ipmi.ts";
-import { kcsLost, kcsOpenError, kcsSendError, kcsTimeout } from "../kcs-error.ts";
+import { kcsLost, kcsOpenError, kcsSendError } from "../kcs-error.ts";
 import { REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from "../kcs-message.ts";
 import { type KcsEffect, type KcsEvent, KcsQueue, WINDOW_MAX } from "../kcs-queue.ts";
 import type { IpmiConnection, Unsolicited } from "./connection.ts";
@@ -75,7 +75,7 @@ class KcsConnection implements IpmiConnection {
     this.#path = path;
     this.#device = device;
     this.#waker = waker;
-    this.#queue = new KcsQueue(limitMs, (request) => kcsTimeout(path, nameOf(request), limitMs));
+    this.#queue = new KcsQueue(limitMs);
     this.#worker = new Worker(workerUrl("bmc/link/io/kcs-worker.ts"), { smol: true });
     this.#worker.onmessage = (event: MessageEvent<FromKcsWorker>) => this.#onPosted(event.data);
     this.#worker.onerror = (event) => {
@@ -185,7 +185,7 @@ class KcsConnection implements IpmiConnection {
 
   #arm(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    const dueMs = this.#queue.nextDueMs();
+    const dueMs = this.#queue.wakeMs;
     const tick = (): void => this.#step({ kind: "tick" });
     this.#timer =
       dueMs === null ? null : setTimeout(tick, Math.max(0, Math.ceil(dueMs - performance.now())));
@@ -194,9 +194,4 @@ class KcsConnection implements IpmiConnection {
 
 function closedError(path: string): BmcError {
   return bmcError("disconnected", `${path} was closed`);
-}
-
-function nameOf(request: IpmiRequest): string {
-  const hex = (value: number): string => value.toString(16).toUpperCase().padStart(2, "0");
-  return `command ${hex(request.command)}h of network function ${hex(request.netFn)}h`;
 }
