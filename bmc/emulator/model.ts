@@ -61,8 +61,13 @@ export class BmcModel {
     this.state.tick(nowMs);
   }
 
-  /** null: no answer at all. */
-  request(request: IpmiRequest, asker: Asker, nowMs: number): IpmiReply | null {
+  /** `own`: a command of the wire itself, which comes before the tables. null: no answer at all. */
+  request(
+    request: IpmiRequest,
+    asker: Asker,
+    nowMs: number,
+    own: CommandRow | null,
+  ): IpmiReply | null {
     const { state } = this;
     if (state.isAsleep(nowMs)) return null;
     const { faults } = state;
@@ -78,7 +83,7 @@ export class BmcModel {
     const key = commandKey(request.netFn, request.command);
     const refusal = this.#busyCode(key);
     if (refusal !== null) return fail(refusal);
-    const row = COMMANDS.get(key);
+    const row = own ?? COMMANDS.get(key);
     if (row === undefined) return fail(CODE.unknown);
     if (asker.level < row.level) return fail(CODE.privilege);
     const { length } = request.data;
