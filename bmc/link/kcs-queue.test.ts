@@ -111,6 +111,23 @@ describe("requests to the driver", () => {
     expect(nowMs).toBeLessThanOrEqual(5_000);
   });
 
+  test("a BMC that never answers the driver is one that does not answer", () => {
+    const queue = queueOf();
+    let id = sentId(ask(queue, 1));
+    let nowMs = 0;
+    for (;;) {
+      nowMs += 4_000;
+      const effects = reply(queue, id, nowMs, 0xc3);
+      if (effects.length > 0) {
+        expect(kinds(effects)).toEqual(["settle 1 timeout"]);
+        return;
+      }
+      nowMs = queue.wakeMs ?? 0;
+      expect(nowMs).toBeLessThan(20_000);
+      id = sentId(queue.step({ kind: "tick" }, nowMs));
+    }
+  });
+
   test("any other completion code is an answer", () => {
     const queue = queueOf();
     expect(kinds(reply(queue, sentId(ask(queue, 1)), 0, 0xd5))).toEqual(["settle 1 213"]);

@@ -8,7 +8,7 @@
  * that the BMC does not wait for this process to be scheduled.
  */
 import { err, type Result } from "../../core/result.ts";
-import type { BmcError } from "../bmc-error.ts";
+import { type BmcError, bmcError } from "../bmc-error.ts";
 import type { IpmiReply, IpmiRequest } from "../ipmi/ipmi.ts";
 import { SEQUENCE_COUNT } from "../ipmi/message.ts";
 import { Transactor, type TransactorEffect } from "../ipmi/session/transactor.ts";
@@ -19,6 +19,7 @@ export const WINDOW_MAX = 4;
 
 const BUSY_LIMIT_MS = 5_000;
 const NODE_BUSY = 0xc0;
+const TIMED_OUT = 0xc3;
 const UNSPECIFIED = 0xff;
 
 export type KcsEvent =
@@ -119,7 +120,7 @@ export class KcsQueue {
   #translate(effects: readonly TransactorEffect[]): readonly KcsEffect[] {
     return effects.flatMap((effect): readonly KcsEffect[] => {
       if (effect.kind === "done") {
-        return [{ kind: "settle", askId: effect.id, result: effect.result }];
+        return [{ kind: "settle", askId: effect.id, result: named(effect.result) }];
       }
       if (effect.kind !== "send") return [];
       const { sequence, request } = effect;
@@ -128,4 +129,11 @@ export class KcsQueue {
       return [{ kind: "send", messageId, request }];
     });
   }
+}
+
+/** Of the driver and of emulated interfaces, C3h is what they say of a BMC that is silent: not one that is busy. */
+function named(result: Result<IpmiReply, BmcError>): Result<IpmiReply, BmcError> {
+  if (result.ok || result.error.completionCode !== TIMED_OUT) return result;
+  const { detail, completionCode } = result.error;
+  return err(bmcError("timeout", detail, completionCode));
 }
