@@ -24,6 +24,8 @@ export interface ChannelAuthenticationArgs {
 
 export interface ChannelAuthenticationCapabilities {
   readonly channel: number;
+  /** Of IPMI 1.5, one bit each: b0 none, b1 MD2, b2 MD5, b4 the password itself, b5 of an OEM. */
+  readonly authenticationTypes: number;
   readonly hasRmcpPlus: boolean;
   /** A key of the BMC's own takes the user's place in session keys. */
   readonly isKgSet: boolean;
@@ -47,6 +49,7 @@ export const getChannelAuthenticationCapabilities: IpmiCommand<
     const [channel, types, users, versions] = [reader.u8(), reader.u8(), reader.u8(), reader.u8()];
     return ok({
       channel: channel & 0x0f,
+      authenticationTypes: types & 0x3f,
       // The fourth byte counts only where the second says that there are data of 2.0.
       hasRmcpPlus: (types & 0x80) !== 0 && (versions & 0x02) !== 0,
       isKgSet: (users & 0x20) !== 0,

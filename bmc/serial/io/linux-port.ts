@@ -16,7 +16,7 @@ import type { FdReader } from "./fd-reader.ts";
 import { FdWriter } from "./fd-writer.ts";
 import { ERRNO, errno, libc, SystemError } from "./libc.ts";
 import { baudRefused, CanceledError, disconnected, ioFailure, PortError } from "./port-error.ts";
-import type { PortLock } from "./port-lock.ts";
+import { type PortLock, unlock } from "./port-lock.ts";
 import { checkBaudRate, isSameRate, type LinuxOpenOptions } from "./port-options.ts";
 import { applyBaudRate, IOCTL, QUEUE, readBaudRate } from "./termios.ts";
 
@@ -183,7 +183,10 @@ export class LinuxPort implements BindingPortInterface {
     } catch {
       // Gone meanwhile: then there is nothing to wait for.
     }
-    if (this.openOptions.lock) libc.ioctl(this.#fd, IOCTL.TIOCNXCL, 0);
+    if (this.openOptions.lock) {
+      libc.ioctl(this.#fd, IOCTL.TIOCNXCL, 0);
+      unlock(this.#fd);
+    }
     libc.close(this.#fd);
     this.#lock?.release();
   }

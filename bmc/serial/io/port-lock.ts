@@ -14,6 +14,7 @@ import { ERRNO, errno, libc, OPEN_FLAGS, SystemError } from "./libc.ts";
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const LOCK_UN = 8;
 /** Reading is enough to lock, so that users of one port need not own the file. */
 const FLAGS = OPEN_FLAGS.O_NOFOLLOW | OPEN_FLAGS.O_CLOEXEC;
 const CREATE = OPEN_FLAGS.O_CREAT | OPEN_FLAGS.O_EXCL;
@@ -42,6 +43,11 @@ function systemFolder(): string {
 /** Tries to have `fd` locked for this opener alone. False where somebody else has it. */
 export function tryLock(fd: number): boolean {
   return libc.flock(fd, LOCK_EX | LOCK_NB) === 0;
+}
+
+/** A lock lasts as long as any copy of the descriptor, and Bun closes the copy that its streams make a moment later. */
+export function unlock(fd: number): void {
+  libc.flock(fd, LOCK_UN);
 }
 
 function openLockFile(path: string): number {

@@ -101,7 +101,9 @@ class WorkerReader implements FdReader {
         this.#chunks.splice(0).forEach((bytes) => {
           this.#tookBytes(bytes.byteLength);
         });
-        if (this.#flushing?.count === message.count) this.#flushing.done();
+        if (this.#flushing?.count !== message.count) return;
+        this.#flushing.done();
+        this.#flushing = null;
         return;
       case "ended":
         this.#end();
