@@ -15,6 +15,8 @@
  * forgotten, so the window has to be longer than the slowest way.
  */
 import type { BmcEvent, EventWay } from "../../bmc.ts";
+import { canonicalRecord } from "../sel/sel-record.ts";
+import { selTimeMs } from "../sel/sel-time.ts";
 import { isSameSystem } from "./event-identity.ts";
 
 export interface FusionLimits {
@@ -75,6 +77,20 @@ export function isFuzzyMatch(source: string, target: string): boolean {
   const isSameSensor = a[10] === b[10] && a[11] === b[11] && a[12] === b[12];
   const isSameOffset = ((a[13] ?? 0) & 0x0f) === ((b[13] ?? 0) & 0x0f);
   return isSameSensor && isSameOffset && isLike(a[14], b[14]) && isLike(a[15], b[15]);
+}
+
+/**
+ * Whether two 16-byte records tell of one event: the same but for the id, or alike as above with times that are near where
+ * both have one.
+ */
+export function isSameRecord(source: Uint8Array, target: Uint8Array): boolean {
+  const a = canonicalRecord(source);
+  const b = canonicalRecord(target);
+  if (a.toHex() === b.toHex()) return true;
+  if (!isFuzzyMatch(a.toHex(), b.toHex())) return false;
+  const first = selTimeMs(new DataView(a.buffer).getUint32(3, true));
+  const second = selTimeMs(new DataView(b.buffer).getUint32(3, true));
+  return first === null || second === null || Math.abs(first - second) <= FUSION_LIMITS.toleranceMs;
 }
 
 function isLike(source: number | undefined, target: number | undefined): boolean {

@@ -16,15 +16,8 @@ import { malformed, tooShort } from "../decode.ts";
 import { requestOf, type Steps } from "../ipmi.ts";
 import { getSelEntry, SEL_LAST, SEL_RECORD_BYTES, wholeSelEntry } from "../sel/get-sel-entry.ts";
 import { getSelInfo, type SelInfo } from "../sel/get-sel-info.ts";
+import type { ReadSel } from "../sel/sel-read.ts";
 import { contentOf, type Look, type SelTracker } from "./sel-tracker.ts";
-
-/** A log that was read whole, every record once, in its order. */
-export interface SelRead {
-  readonly info: SelInfo;
-  readonly records: readonly { readonly recordId: number; readonly bytes: Uint8Array }[];
-}
-
-export type ReadWhole = () => Steps<SelRead>;
 
 export interface SelLook extends Look {
   readonly info: SelInfo;
@@ -37,7 +30,7 @@ const ROUNDS_MAX = 4;
 /** A completion code that means: there is no such record. */
 const ABSENT_CODES: ReadonlySet<number> = new Set([0xc9, 0xcb, 0xcc, 0xcd, 0xff]);
 
-export function* pollSel(tracker: SelTracker, readWhole: ReadWhole): Steps<SelLook> {
+export function* pollSel(tracker: SelTracker, readWhole: ReadSel): Steps<SelLook> {
   const first = yield* ask(getSelInfo, undefined);
   if (!first.ok) return first;
   const plan = tracker.plan(first.value);
