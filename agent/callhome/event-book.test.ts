@@ -13,10 +13,13 @@ import { type BookLine, EventBook } from "./event-book.ts";
 const GUID = "00112233445566778899aabbccddeeff";
 const WAYS: readonly EventWay[] = ["sel", "kcs", "pet", "hook"];
 
+/** Further apart than clocks of two ways may differ. */
+const APART_SECONDS = 60;
+
 /** A memory error with `serial` in its time. Only the log knows its generation. */
-function seen(way: EventWay, serial: number, nth = 0): BmcEvent {
+function seen(way: EventWay, serial: number, nth = 0, apart = APART_SECONDS): BmcEvent {
   const bytes = Uint8Array.fromHex("000002000000002000040c876f01ffff");
-  new DataView(bytes.buffer).setUint32(3, 0x6000_0000 + serial, true);
+  new DataView(bytes.buffer).setUint32(3, 0x6000_0000 + serial * apart, true);
   const record = decodeSelRecord(bytes);
   if (!record.ok) throw new Error("the record is whole");
   const epoch = way === "sel" ? 77 : 0;
@@ -81,12 +84,51 @@ describe("the book of events", () => {
     expect(book.eventCount).toBe(2);
   });
 
-  test("does not take two generations of a log, or two systems, for one", () => {
+  test("does not take what happened at another time, or in another system, for one", () => {
     const book = new EventBook();
-    book.sight(seen("sel", 1));
-    book.sight({ ...seen("kcs", 1), id: "c".repeat(64), epoch: 78 });
-    book.sight({ ...seen("pet", 1), id: "d".repeat(64), system: "f".repeat(32) });
-    expect(book.eventCount).toBe(3);
+    const { id } = book.sight(seen("sel", 1));
+    expect(
+      book.sight({ ...seen("pet", 1), id: "d".repeat(64), system: "f".repeat(32) }).id,
+    ).not.toBe(id);
+    // A clock that was not set: the same bytes after each start of the BMC. A new error must not vanish in an old one.
+    const unset = (way: EventWay, seenMs: number): BmcEvent => ({
+      ...seen(way, 2),
+      whenMs: null,
+      seenMs,
+    });
+    const old = book.sight(unset("sel", 0));
+    const young = { ...unset("pet", 3_600_000), id: "e".repeat(64) };
+    expect(book.sight(young).id).not.toBe(old.id);
+    expect(book.eventCount).toBe(4);
+  });
+
+  test("takes what words tell by two ways for one, but not what one way tells twice", () => {
+    const book = new EventBook();
+    const words = (way: EventWay, id: string): BmcEvent => ({
+      ...seen("sel", 3),
+      ...{ way, id: id.repeat(64), record: null, subject: "DIMM A1" },
+    });
+    const first = book.sight(words("hook", "1"));
+    expect(book.sight(words("redfish-push", "2")).id).toBe(first.id);
+    expect(book.sight(words("hook", "3")).id).not.toBe(first.id);
+  });
+
+  test("of errors close together counts as many as one way saw that saw all", () => {
+    const order = fc.shuffledSubarray(
+      [0, 1, 2, 3].flatMap((serial) => [["sel", serial] as const, ["pet", serial] as const]),
+      { minLength: 8, maxLength: 8 },
+    );
+    const lost = fc.subarray([0, 1, 2, 3]);
+    fc.assert(
+      fc.property(order, lost, (sightings, lostTraps) => {
+        const book = new EventBook();
+        for (const [way, serial] of sightings) {
+          if (way === "pet" && lostTraps.includes(serial)) continue;
+          book.sight(seen(way, serial, 0, 1));
+        }
+        expect(book.eventCount).toBe(4);
+      }),
+    );
   });
 
   test("knows a system by its GUID in either order of bytes", () => {

@@ -2,16 +2,15 @@
  * The book of events: each error once, with the ways by which it was seen.
  *
  * Decides whether a sighting is a new event or one that is known, and gives a line for the journal where something is to be
- * remembered. Two sightings are one event when their ids are equal; or when they tell of one system by one SEL record, one of
- * them did not know the generation of the log (a trap and a script do not), and the book's entry was not seen by that way
- * yet: a log that holds two identical records holds two events, and each is met by one trap. Bounded: above `eventsMax` the
- * oldest events are forgotten, and would be new if they were seen again.
+ * remembered. A sighting is known by its id; or by its likeness (`bmc/ipmi/event/event-fusion.ts`) to an event that was not
+ * seen by the same way yet, so that each of two identical records meets one trap. Of events with the same record all that
+ * the book holds are looked at, since a poll may come hours after a trap; of others the newest ones. Bounded: above
+ * `eventsMax` the oldest events are forgotten, and would be new if they were seen again.
  *
- * Invariant: in whatever order and however often the sightings of an event come, by ids there is one line of kind `event`
- * for it, and at most one of kind `way` for each further way.
+ * Invariant: by ids there is one line of kind `event` for each event, and at most one of kind `way` for each further way and id.
  */
 import type { BmcEvent, EventWay } from "../../bmc/bmc.ts";
-import { isSameSystem } from "../../bmc/ipmi/event/event-identity.ts";
+import { type Likeness, likenessOf } from "../../bmc/ipmi/event/event-fusion.ts";
 import { assert } from "../../core/assert.ts";
 
 /** What is kept, and what is streamed; numbers rise by one, also over restarts. */
@@ -22,10 +21,8 @@ export type BookLine =
       readonly kind: "way";
       /** The event's id in this book. */
       readonly id: string;
-      /** The id under which it was seen this time. */
-      readonly as: string;
-      readonly way: EventWay;
-      readonly seenMs: number;
+      /** As it was seen this time, under an id of its own perhaps. */
+      readonly event: BmcEvent;
     };
 
 export interface Sighted {
@@ -36,19 +33,21 @@ export interface Sighted {
 }
 
 interface Entry {
-  readonly event: BmcEvent;
-  readonly seq: number;
-  /** Each way with the id under which it was seen by it. */
-  readonly ways: Map<EventWay, string>;
+  readonly id: string;
+  /** One a way, the first one first: a later one may be like any of them. */
+  readonly sightings: BmcEvent[];
 }
 
 export const EVENTS_MAX = 10_000;
+/** Of events without an equal record, so many of the newest are compared with. */
+const RECENT_MAX = 1_024;
 
 export class EventBook {
   readonly #eventsMax: number;
   /** By every id under which it was seen; oldest event first. */
   readonly #byId: Map<string, Entry> = new Map();
   readonly #byRecord: Map<string, Entry[]> = new Map();
+  #recent: Entry[] = [];
   /** In the order of their numbers; forgotten ones are cut off in bulk. */
   #lines: BookLine[] = [];
   readonly #entries: Set<Entry> = new Set();
@@ -69,18 +68,18 @@ export class EventBook {
     return this.#nextSeq - 1;
   }
 
-  /** O(1), but for identical records: O(of those). */
+  /** O(1) for an id that is known, else O(RECENT_MAX + events with an equal record). */
   sight(event: BmcEvent): Sighted {
-    const known = this.#byId.get(event.id) ?? this.#sameRecord(event);
+    const known = this.#byId.get(event.id) ?? this.#alike(event);
+    const seq = this.#nextSeq;
     if (known === null) {
-      const line: BookLine = { seq: this.#nextSeq, kind: "event", event };
+      const line: BookLine = { seq, kind: "event", event };
       this.#read(line);
       return { id: event.id, line };
     }
-    const { id } = known.event;
-    if (known.ways.has(event.way)) return { id, line: null };
-    const { way, seenMs } = event;
-    const line: BookLine = { seq: this.#nextSeq, kind: "way", id, as: event.id, way, seenMs };
+    const { id } = known;
+    if (hasWay(known, event)) return { id, line: null };
+    const line: BookLine = { seq, kind: "way", id, event };
     this.#read(line);
     return { id, line };
   }
@@ -106,43 +105,55 @@ export class EventBook {
   }
 
   waysOf(id: string): readonly EventWay[] {
-    return [...(this.#byId.get(id)?.ways.keys() ?? [])];
+    return (this.#byId.get(id)?.sightings ?? []).map(({ way }) => way);
   }
 
-  #sameRecord(event: BmcEvent): Entry | null {
-    if (event.record === null) return null;
-    for (const entry of this.#byRecord.get(event.record) ?? []) {
-      const known = entry.event;
-      const mayBeOneEpoch = known.epoch === event.epoch || known.epoch === 0 || event.epoch === 0;
-      if (!mayBeOneEpoch || !isSameSystem(known.system, event.system)) continue;
-      if (!entry.ways.has(event.way)) return entry;
-    }
-    return null;
+  /** The strongest likeness wins, of equals the oldest: identical events pair up in their order. */
+  #alike(event: BmcEvent): Entry | null {
+    let best: Entry | null = null;
+    let bestRank = LIKENESS.length;
+    const compare = (entry: Entry): void => {
+      if (hasWay(entry, event)) return;
+      for (const sighting of entry.sightings) {
+        const likeness = likenessOf(sighting, event);
+        const rank = likeness === null ? LIKENESS.length : LIKENESS.indexOf(likeness);
+        if (rank >= bestRank) continue;
+        best = entry;
+        bestRank = rank;
+      }
+    };
+    for (const entry of this.#byRecord.get(event.record ?? "") ?? []) compare(entry);
+    if (best === null) for (const entry of this.#recent) compare(entry);
+    return best;
   }
 
   #read(line: BookLine): void {
     if (line.seq < this.#nextSeq) return;
-    if (line.kind === "event") this.#add(line);
+    if (line.kind === "event") this.#add(line.event);
     else {
       const entry = this.#byId.get(line.id);
-      if (entry !== undefined) {
-        entry.ways.set(line.way, line.as);
-        this.#byId.set(line.as, entry);
-      }
+      if (entry !== undefined) this.#note(entry, line.event);
     }
     this.#lines.push(line);
     this.#nextSeq = line.seq + 1;
   }
 
-  #add({ event, seq }: Extract<BookLine, { kind: "event" }>): void {
-    const entry: Entry = { event, seq, ways: new Map([[event.way, event.id]]) };
-    this.#entries.add(entry);
+  #note(entry: Entry, event: BmcEvent): void {
+    entry.sightings.push(event);
     this.#byId.set(event.id, entry);
-    if (event.record !== null) {
-      const same = this.#byRecord.get(event.record);
-      if (same === undefined) this.#byRecord.set(event.record, [entry]);
-      else same.push(entry);
-    }
+    if (event.record === null) return;
+    const same = this.#byRecord.get(event.record);
+    if (same === undefined) this.#byRecord.set(event.record, [entry]);
+    else if (!same.includes(entry)) same.push(entry);
+  }
+
+  #add(event: BmcEvent): void {
+    const entry: Entry = { id: event.id, sightings: [] };
+    this.#entries.add(entry);
+    this.#recent.push(entry);
+    // Cut in bulk, so that adding stays cheap.
+    if (this.#recent.length > RECENT_MAX * 2) this.#recent = this.#recent.slice(-RECENT_MAX);
+    this.#note(entry, event);
     for (const oldest of this.#entries) {
       if (this.#entries.size <= this.#eventsMax) break;
       this.#forget(oldest);
@@ -151,19 +162,25 @@ export class EventBook {
 
   #forget(entry: Entry): void {
     this.#entries.delete(entry);
-    for (const id of entry.ways.values()) {
+    for (const { id, record } of entry.sightings) {
       if (this.#byId.get(id) === entry) this.#byId.delete(id);
+      if (record === null) continue;
+      const left = (this.#byRecord.get(record) ?? []).filter((one) => one !== entry);
+      if (left.length === 0) this.#byRecord.delete(record);
+      else this.#byRecord.set(record, left);
     }
-    const { record } = entry.event;
-    const same = record === null ? [] : (this.#byRecord.get(record) ?? []);
-    const left = same.filter((one) => one !== entry);
-    if (record !== null && left.length === 0) this.#byRecord.delete(record);
-    else if (record !== null) this.#byRecord.set(record, left);
-    // Lines of forgotten events leave the front once there are many: each is moved once in a while, O(1) on average.
-    const kept = this.#entries.size * 4 + 1024;
-    if (this.#lines.length > kept)
-      this.#lines = this.#lines.filter((line) => this.#byId.has(idOf(line)));
+    if (this.#recent[0] === entry) this.#recent.shift();
+    // Lines of forgotten events leave once there are many: each is moved once in a while, O(1) on average.
+    if (this.#lines.length > this.#entries.size * 4 + 1024) {
+      this.#lines = this.#lines.filter((one) => this.#byId.has(idOf(one)));
+    }
   }
+}
+
+const LIKENESS: readonly Likeness[] = ["id", "record", "fuzzy", "words"];
+
+function hasWay(entry: Entry, { way }: BmcEvent): boolean {
+  return entry.sightings.some((sighting) => sighting.way === way);
 }
 
 function idOf(line: BookLine): string {

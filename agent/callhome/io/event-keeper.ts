@@ -101,7 +101,7 @@ export class EventKeeper {
 
   #tell(line: BookLine): void {
     if (line.kind === "way") {
-      this.#log.say("detail", `event ${line.id.slice(0, 12)} was seen by ${line.way} too`);
+      this.#log.say("detail", `event ${line.id.slice(0, 12)} was seen by ${line.event.way} too`);
       return;
     }
     const { id, severity, category, subject, text, way, system } = line.event;
