@@ -33,6 +33,19 @@ export function* readWatchdog(survey: Survey): RedfishSteps<WatchdogStatus> {
   return ok({ isRunning, use: "none", action, initialMs: null, presentMs: null });
 }
 
+/** The one thing that can be done to it. */
+export function* stopWatchdog(survey: Survey): RedfishSteps<null> {
+  if (survey.systemPath === null) return err(noSystem());
+  const system = yield* get(survey.systemPath);
+  if (!system.ok) return system;
+  if (!isObject(at(system.value.body, "HostWatchdogTimer"))) {
+    return err(bmcError("unsupported", `${survey.systemPath} has no HostWatchdogTimer`));
+  }
+  const change = { HostWatchdogTimer: { FunctionEnabled: false } };
+  const answer = yield* patch(system.value, change);
+  return answer.ok ? ok(null) : answer;
+}
+
 export function watchdogUnsupported(what: string): BmcError {
   const detail = `Redfish cannot ${what} the watchdog; use the BMC by LAN, serial line or /dev/ipmi0`;
   return bmcError("unsupported", detail);

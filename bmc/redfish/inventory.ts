@@ -52,7 +52,7 @@ function fieldsOf(body: unknown, area: string): FruDevice["fields"] {
   };
   for (const [property, name] of FIELDS) {
     const value = textAt(body, property);
-    if (value !== null) add(name, value);
+    if (value !== null && !/^[0-]+$/.test(value)) add(name, value);
   }
   for (const [property, name, unit] of NUMBERS) {
     const value = numberAt(body, property);

@@ -19,6 +19,7 @@ import {
   type RedfishSteps,
   type Resource,
 } from "./redfish.ts";
+import { recordOf } from "./sel-entry.ts";
 import { findAction, type Survey } from "./survey.ts";
 
 export interface LogPlace {
@@ -108,6 +109,21 @@ export function* readLog(
   });
 }
 
+/** One reading, whole or not: for a watch, which knows what to make of a part. */
+export function* glanceAtLog(
+  place: LogPlace,
+): RedfishSteps<RawLog & { readonly isWhole: boolean }> {
+  const service = yield* get(place.servicePath);
+  if (!service.ok) return service;
+  const read = yield* readCollection(place.entriesPath);
+  if (!read.ok) return read;
+  return ok({
+    entries: oldestFirst(read.value.members),
+    isOverflowed: truthAt(service.value.body, "Overflow") === true,
+    isWhole: read.value.isWhole,
+  });
+}
+
 /** How often a log is cleared that fills meanwhile. */
 const CLEARS_MAX = 3;
 
@@ -120,19 +136,33 @@ export function* clearLog(place: LogPlace): RedfishSteps<null> {
   if (target === null) {
     return err(bmcError("unsupported", `${place.servicePath} has no action LogService.ClearLog`));
   }
+  let before: readonly Member[] = [];
   for (let count = 0; count < CLEARS_MAX; count++) {
     const answer = yield* post(target, {});
     if (!answer.ok) return answer;
     const left = yield* readCollection(place.entriesPath);
     if (!left.ok) return left;
-    if (isCleared(left.value.members)) return ok(null);
+    const { members } = left.value;
+    if (isCleared(members)) return ok(null);
+    if (count > 0 && members.every(({ path }) => before.some((one) => one.path === path))) {
+      return err(bmcError("refused", `POST ${target} was accepted, and the log is as it was`));
+    }
+    before = members;
   }
   return err(bmcError("changed-while-read", "entries come faster than the log is cleared"));
 }
 
 /** Empty, or holding only what clearing it has put there, as a BMC that logs this does. */
 function isCleared(members: readonly Member[]): boolean {
-  return members.every(({ body }) =>
-    /clear/i.test(`${textAt(body, "Message") ?? ""} ${textAt(body, "MessageId") ?? ""}`),
-  );
+  if (members.length > 1) return false;
+  return members.every(({ body }) => {
+    const words = `${textAt(body, "Message") ?? ""} ${textAt(body, "MessageId") ?? ""}`;
+    return /clear/i.test(words) || isClearRecord(body);
+  });
+}
+
+/** An IPMI record of Event Logging Disabled, offset 2: log area reset or cleared (§42.2). */
+function isClearRecord(entry: Member["body"]): boolean {
+  const record = recordOf(entry, loggedMs(entry));
+  return record !== null && record[10] === 0x10 && ((record[13] ?? 0) & 0x0f) === 2;
 }

@@ -77,7 +77,7 @@ function extraOf(body: JsonObject, origin: string | null, isRecord: boolean): Dr
     ["resolution", textAt(body, "Resolution")],
     ["message", isRecord ? textAt(body, "Message") : null],
   ];
-  return Object.fromEntries(told.filter(([, value]) => value !== null && value !== ""));
+  return Object.fromEntries(told.flatMap(([name, value]) => (value ? [[name, value]] : [])));
 }
 
 function subjectOf(body: JsonObject, origin: string | null): string {

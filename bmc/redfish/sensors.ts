@@ -16,7 +16,12 @@ import { statusOf, type ThresholdName, type Thresholds, unitOf } from "./sensor-
 import type { Survey } from "./survey.ts";
 
 /** ReadingType of Sensor 1.x that has a name of its own in IPMI; the others in kebab case. */
-const CATEGORIES: Readonly<Record<string, string>> = { Rotational: "fan" };
+const CATEGORIES: Readonly<Record<string, string>> = {
+  Rotational: "fan",
+  EnergykWh: "energy",
+  EnergyJoules: "energy",
+  EnergyWh: "energy",
+};
 const CATEGORY_OF_UNIT: Readonly<Record<string, string>> = {
   "°C": "temperature",
   V: "voltage",
@@ -27,6 +32,8 @@ const CATEGORY_OF_UNIT: Readonly<Record<string, string>> = {
 
 function categoryOf(body: JsonObject, unit: string): string {
   const type = textAt(body, "ReadingType");
+  // Fans are often measured in per cent of their top speed.
+  if (type === "Percent" && /fan/i.test(textAt(body, "Name") ?? "")) return "fan";
   if (type !== null) return CATEGORIES[type] ?? kebab(type);
   return CATEGORY_OF_UNIT[unit] ?? "other-units";
 }
