@@ -234,7 +234,7 @@ export class Guest {
         cwd: folder,
         stdin: "ignore",
         stdout: Bun.file(join(folder, "qemu.log")),
-        stderr: "inherit",
+        stderr: Bun.file(join(folder, "qemu.err")),
       },
     );
     try {
@@ -247,12 +247,14 @@ export class Guest {
       const bootMs = performance.now() - startMs;
       return new Guest(folder, qemu, [control, stream], { answers, streamed, bootMs });
     } catch (error) {
+      const ended = qemu.exitCode ?? qemu.signalCode ?? "runs";
       qemu.kill("SIGKILL");
       await qemu.exited;
-      const log = join(folder, "console.log");
-      const said = existsSync(log) ? readFileSync(log, "utf8") : "nothing";
+      const said = ["qemu.err", "console.log"]
+        .map((name) => join(folder, name))
+        .map((log) => (existsSync(log) ? readFileSync(log, "utf8") : ""));
       rmSync(folder, { recursive: true, force: true });
-      throw new Error(`no guest; its console says: ${said}`, { cause: error });
+      throw new Error(`no guest (QEMU: ${ended}): ${said.join("\n")}`, { cause: error });
     }
   }
 
