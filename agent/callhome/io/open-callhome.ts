@@ -1,0 +1,170 @@
+/**
+ * The part of an agent that deals with errors as events: the book, the watches of BMCs, hooks, traps.
+ *
+ * It is opened on the agent's own data folder once that is locked, begins when the agent does, and ends with it. Whatever
+ * cannot work for a reason outside holdfast (a port in use, a token that others can read) is one line, and the agent does not
+ * start: an agent that silently hears nothing would be worse.
+ */
+import { isIP } from "node:net";
+import type { Hono } from "hono";
+import type { Bmc } from "../../../bmc/bmc.ts";
+import type { BmcError } from "../../../bmc/bmc-error.ts";
+import { err, ok, type Result } from "../../../core/result.ts";
+import type { Endpoint } from "../../runtime/datagrams.ts";
+import type { Disk } from "../../runtime/disk.ts";
+import { realClock } from "../../runtime/io/clock.ts";
+import type { BindError } from "../../runtime/io/datagrams.ts";
+import type { Log } from "../../runtime/log.ts";
+import { BmcWatcher } from "./bmc-watcher.ts";
+import { type EventKeeper, openEventKeeper } from "./event-keeper.ts";
+import { readToken } from "./hook-access.ts";
+import { hookRoutes } from "./hook-routes.ts";
+import { HookSpool } from "./hook-spool.ts";
+import { openPetReceiver, type PetReceiver } from "./pet-receiver.ts";
+import { PushDoors } from "./push-doors.ts";
+
+export interface WatchedBmc {
+  /** Its URL as it may be printed. */
+  readonly name: string;
+  /** null: not over LAN. */
+  readonly lan: Endpoint | null;
+  readonly open: (onNotice: (text: string) => void) => Promise<Result<Bmc, BmcError>>;
+}
+
+export interface CallhomeSettings {
+  /** The first is this machine's own. */
+  readonly bmcs: readonly WatchedBmc[];
+  readonly pollMs: number;
+  /** Where traps are heard; null: nowhere. */
+  readonly pet: Endpoint | null;
+  readonly petAcknowledges: boolean;
+  readonly hooksTokenFile: string | null;
+  /** Where `holdfast hook` leaves what it cannot deliver; null: nowhere. */
+  readonly spool: string | null;
+}
+
+/** What the agent gives: its own, after it has claimed its data folder. */
+export interface CallhomeHost {
+  readonly id: string;
+  readonly address: string;
+  readonly port: number;
+  readonly dataFolder: string;
+  readonly disk: Disk;
+  readonly log: Log;
+  readonly onDefect: (detail: string) => void;
+}
+
+export interface Callhome {
+  readonly routes: Hono;
+  begin(): void;
+  stop(): Promise<void>;
+}
+
+function whyNotHeard(error: BindError, { address, port }: Endpoint): string {
+  const at = `--pet ${address}:${port}`;
+  switch (error.kind) {
+    case "in-use":
+      return `${at} (UDP) is in use by another program, such as snmptrapd: stop that one, or choose another port and tell the BMC`;
+    case "no-address":
+      return `${at}: ${address} is no address of this machine`;
+    case "io":
+      return `${at} cannot be listened on: ${error.detail}; below port 1024 that needs root or CAP_NET_BIND_SERVICE`;
+  }
+}
+
+interface Parts {
+  readonly keeper: EventKeeper;
+  readonly watchers: readonly BmcWatcher[];
+  readonly spool: HookSpool | null;
+  readonly pet: PetReceiver | null;
+  readonly routes: Hono;
+}
+
+function callhomeOf({ keeper, watchers, spool, pet, routes }: Parts): Callhome {
+  return {
+    routes,
+    begin: () => {
+      for (const watcher of watchers) watcher.begin();
+      spool?.begin();
+    },
+    stop: async () => {
+      pet?.close();
+      await Promise.all([...watchers.map((watcher) => watcher.stop()), spool?.stop()]);
+      await keeper.close();
+    },
+  };
+}
+
+function watcherOf(
+  bmc: WatchedBmc,
+  settings: CallhomeSettings,
+  host: CallhomeHost,
+  shared: { readonly keeper: EventKeeper; readonly doors: PushDoors },
+): BmcWatcher {
+  const { disk, log } = host;
+  return new BmcWatcher({
+    name: bmc.name,
+    pollMs: settings.pollMs,
+    open: () => bmc.open((text) => log.say("event", `bmc ${bmc.name}: ${text}`)),
+    keeper: shared.keeper,
+    door: shared.doors.make(),
+    disk,
+    clock: realClock(),
+    log,
+  });
+}
+
+/** Port of a BMC that is watched over LAN at that address; several at one address cannot be told apart. */
+function rmcpPortOf(bmcs: readonly WatchedBmc[], address: string): number | null {
+  const at = bmcs.flatMap(({ lan }) => (lan?.address === address ? [lan.port] : []));
+  return at.length === 1 ? (at[0] ?? null) : null;
+}
+
+async function hear(
+  settings: CallhomeSettings,
+  host: CallhomeHost,
+  keeper: EventKeeper,
+): Promise<Result<PetReceiver | null, string>> {
+  const listen = settings.pet;
+  if (listen === null) return ok(null);
+  const opened = await openPetReceiver({
+    listen,
+    acknowledges: settings.petAcknowledges,
+    portOf: (address) => rmcpPortOf(settings.bmcs, address),
+    keeper,
+    log: host.log,
+    nowMs: () => realClock().wallMs(),
+  });
+  return opened.ok ? opened : err(whyNotHeard(opened.error, listen));
+}
+
+/** The error is one line for the user. */
+export async function openCallhome(
+  settings: CallhomeSettings,
+  host: CallhomeHost,
+): Promise<Result<Callhome, string>> {
+  const token = settings.hooksTokenFile === null ? ok(null) : readToken(settings.hooksTokenFile);
+  if (!token.ok) return token;
+  let keeper: EventKeeper;
+  try {
+    keeper = await openEventKeeper(host.dataFolder, host.log);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return err(`events in ${host.dataFolder} cannot be read: ${why}`);
+  }
+  const pet = await hear(settings, host, keeper);
+  if (!pet.ok) return pet;
+  const at = isIP(host.address) === 6 ? `[${host.address}]` : host.address;
+  const doors = new PushDoors(`http://${at}:${host.port}`);
+  const watchers = settings.bmcs.map((bmc) => watcherOf(bmc, settings, host, { keeper, doors }));
+  const nowMs = (): number => realClock().wallMs();
+  const ownSystem = (): string => watchers[0]?.guid ?? `node:${host.id}`;
+  const { log, onDefect } = host;
+  const spool =
+    settings.spool === null
+      ? null
+      : new HookSpool({ folder: settings.spool, keeper, ownSystem, nowMs, log });
+  const access = { address: host.address, token: token.value };
+  const routes = hookRoutes({ keeper, doors, access, ownSystem, nowMs, onDefect });
+  return ok(callhomeOf({ keeper, watchers, spool, pet: pet.value, routes }));
+}
