@@ -149,6 +149,8 @@ export interface SerialConfig {
   readonly hasHandshake: boolean;
   /** What ends a line that the BMC sends. */
   readonly newline: "crlf" | "lf" | "cr" | "nul" | "lfcr" | "none";
+  /** Terminal Mode: longer lines are continued with `\`. 122 holds every message; ipmitool understands no continuation. */
+  readonly lineCharsMax: number;
   /** Serial Connection Active (§25.9) every two seconds. */
   readonly sendsPing: boolean;
 }

@@ -41,7 +41,8 @@ export const DEFAULT_BMC: BmcConfig = {
   deviceRevision: 1,
   firmwareMajor: 2,
   firmwareMinor: 31,
-  manufacturerId: 0x3a8c,
+  // The number for examples (RFC 5612).
+  manufacturerId: 32_473,
   productId: 0x0f02,
   users: [
     { id: 2, name: "admin", password: "emulated", privilege: 4 },
@@ -110,7 +111,7 @@ export const DEFAULT_BMC: BmcConfig = {
       id: 1,
       name: "PSU1",
       product: {
-        ...{ maker: "ACME", name: "Power Supply", part: "PS-800", version: "2" },
+        ...{ maker: "ACME", name: "Power Supply", part: "PS-800", version: "2.0" },
         ...{ serial: "PSU-0001", assetTag: "" },
       },
     },

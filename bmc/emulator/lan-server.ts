@@ -108,7 +108,9 @@ export class LanServer {
     return this.#inSession(packet.value, nowMs);
   }
 
-  #setup({ payloadType, payload }: RmcpPlusPacket, nowMs: number): readonly Answer[] {
+  #setup(packet: RmcpPlusPacket, nowMs: number): readonly Answer[] {
+    const { payloadType, payload } = packet;
+    if (packet.isAuthenticated || packet.isEncrypted) return [];
     if (this.#model.state.faults.valueOf("stops-after") === 0) return [];
     switch (payloadType) {
       case PAYLOAD_OPEN_SESSION_REQUEST:
@@ -117,6 +119,11 @@ export class LanServer {
         return this.#rakp.answer1(payload, this);
       case PAYLOAD_RAKP_3:
         return this.#rakp.answer3(payload, this, nowMs);
+      case PAYLOAD_IPMI: {
+        // Outside of a session in the new form: ipmitool asks for the cipher suites so.
+        const reply = this.#command(payload, null, nowMs);
+        return reply === null ? [] : [setup(PAYLOAD_IPMI, reply)];
+      }
       default:
         return [];
     }

@@ -34,7 +34,10 @@ export interface PefVerdict {
 
 const NOTHING: PefVerdict = { actions: 0, policySet: 0, severity: 0 };
 
-/** §17.7: bits with compare 1 = 1 must all equal compare 2; of the others, if there are any, at least one must. */
+/**
+ * §17.7: bits with compare 1 = 1 must all equal compare 2; of the others, if there are any, at least one must. Bits that the
+ * mask takes out count as 0.
+ */
 export function dataMatches(
   data: number,
   mask: number,
@@ -44,7 +47,7 @@ export function dataMatches(
   const masked = data & mask;
   const equal = ~(masked ^ compare2) & 0xff;
   if ((equal & compare1) !== compare1) return false;
-  const loose = ~compare1 & mask & 0xff;
+  const loose = ~compare1 & 0xff;
   return loose === 0 || (equal & loose) !== 0;
 }
 

@@ -125,7 +125,7 @@ export class SerialServer {
     };
     if (this.#mode === "terminal") {
       const bytes = encodeTerminalMessage({ ...message, bridge: 0 });
-      return encodeTerminalFrame(bytes, { newline: this.#newline });
+      return this.#terminalBytes(bytes);
     }
     const addresses = {
       responderAddress: CONSOLE_ADDRESS,
@@ -210,7 +210,12 @@ export class SerialServer {
     const data = Uint8Array.of(reply.completionCode, ...reply.data);
     const answer = { ...message.value, netFn: message.value.netFn | 1, data };
     const bytes = encodeTerminalMessage(answer);
-    return this.#disturbed(encodeTerminalFrame(bytes, { newline: this.#newline }));
+    return this.#disturbed(this.#terminalBytes(bytes));
+  }
+
+  #terminalBytes(message: Uint8Array): Uint8Array {
+    const { lineCharsMax } = this.#config;
+    return encodeTerminalFrame(message, { newline: this.#newline, lineCharsMax });
   }
 
   #answer(request: IpmiRequest, nowMs: number): IpmiReply | null {

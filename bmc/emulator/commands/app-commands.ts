@@ -19,7 +19,7 @@ type Answer = CommandRow["answer"];
 const getDeviceId: Answer = ({ config }) =>
   done([
     config.deviceId,
-    0x80 | (config.deviceRevision & 0x0f),
+    config.deviceRevision & 0x0f,
     config.firmwareMajor & 0x7f,
     // BCD (§20.1).
     (Math.floor(config.firmwareMinor / 10) << 4) | (config.firmwareMinor % 10),
@@ -52,7 +52,7 @@ const getChannelInfo: Answer = (_bmc, data, _nowMs, asker) => {
   // Medium, protocol, b7:6 session support.
   const kinds: Readonly<Record<number, readonly [number, number, number]>> = {
     1: [0x04, 0x01, 0x80],
-    2: [0x05, 0x02, 0x40],
+    2: [0x05, 0x01, 0x40],
     15: [0x0c, 0x05, 0x00],
   };
   const kind = kinds[channel];

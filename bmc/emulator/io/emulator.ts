@@ -54,6 +54,7 @@ const SERIAL_DEFAULT: SerialConfig = {
   hasEcho: false,
   hasHandshake: false,
   newline: "crlf",
+  lineCharsMax: 122,
   sendsPing: false,
 };
 
