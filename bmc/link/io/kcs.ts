@@ -66,6 +66,7 @@ class KcsConnection implements IpmiConnection {
   readonly #asks = new Map<number, Settle>();
   readonly #handlers: ((message: Unsolicited) => void)[] = [];
   readonly #ended = Promise.withResolvers<void>();
+  #takesEvents = false;
   #askId = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #closing: Promise<void> | null = null;
@@ -97,21 +98,26 @@ class KcsConnection implements IpmiConnection {
     return promise;
   }
 
+  /**
+   * The driver keeps up to 25 events that nobody took, and gives these first: they may be days old, and are in the log.
+   * It gives messages in order, so what comes before the answer to a request made afterwards is dropped.
+   */
   async enableEvents(): Promise<Result<boolean, BmcError>> {
-    const request = {
+    if (this.#takesEvents) return ok(true);
+    if (this.#closing !== null) return err(closedError(this.#path));
+    const given = this.#device.setGetsEvents(true);
+    if (given < 0) return err(kcsLost(this.#path, -given));
+    const answer = await this.request({
       netFn: NET_FN.app,
       lun: 0,
       command: GET_BMC_GLOBAL_ENABLES,
       data: new Uint8Array(),
-    };
-    const answer = await this.request(request);
+    });
     if (!answer.ok) return answer;
     const enables = answer.value.completionCode === 0 ? (answer.value.data[0] ?? 0) : 0;
-    // Without the buffer the driver would take the wish, and never have anything to give.
-    if ((enables & EVENT_MESSAGE_BUFFER) === 0) return ok(false);
-    if (this.#closing !== null) return err(closedError(this.#path));
-    const given = this.#device.setGetsEvents(true);
-    return given < 0 ? err(kcsLost(this.#path, -given)) : ok(true);
+    // Without the buffer the driver takes the wish all the same, and never has anything to give.
+    this.#takesEvents = (enables & EVENT_MESSAGE_BUFFER) !== 0;
+    return ok(this.#takesEvents);
   }
 
   onUnsolicited(handler: (message: Unsolicited) => void): void {
@@ -178,6 +184,7 @@ class KcsConnection implements IpmiConnection {
         return;
       }
       case "event":
+        if (!this.#takesEvents) return;
         for (const handler of this.#handlers) handler({ kind: "event", record: effect.record });
         return;
     }
