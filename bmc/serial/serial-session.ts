@@ -7,9 +7,7 @@
  * - Login comes first, requests wait for it. A BMC ends a session that is silent for a minute (§22.17), and forgets it when it
  *   restarts: so it is kept alive, and a request that is refused for want of privilege is asked again, once, after
  *   a new login.
- * - The handshake says that the BMC has room for another message. As long as nothing is lost, several are sent without
- *   waiting for it: many a BMC has buffers enough, and some give the handshake only with the reply. Once something had to be sent
- *   again, each message waits for the handshake of the one before, or its reply, or a time in which both would have come.
+ * - Several requests are outstanding, as long as the BMC loses none: `SendGate`.
  * - Serial/Modem Connection Active (§25.9) is told as `ping`. It is not answered: while the line is being switched to the host, an
  *   answer would be typed into its console.
  *
@@ -25,6 +23,7 @@ import { PRIVILEGES } from "../ipmi/app/set-session-privilege-level.ts";
 import type { IpmiCrypto } from "../ipmi/crypto.ts";
 import { type IpmiReply, type IpmiRequest, requestOf } from "../ipmi/ipmi.ts";
 import { Transactor, type TransactorEffect } from "../ipmi/session/transactor.ts";
+import { SendGate, UNREPEATABLE_MS_MIN } from "./send-gate.ts";
 import {
   CONNECTION_ACTIVE,
   type LineItem,
@@ -85,23 +84,7 @@ export const RELOGIN_MS_MIN = 10_000;
 /** An answer to a text, and to what ends the session. */
 export const TEXT_MS = 2_000;
 export const CLOSE_MS = 700;
-/** Besides the time on the line: a BMC gives the handshake about a millisecond after it has room (§14.4.5). */
-export const HANDSHAKE_MS = 100;
-
 const PRIVILEGE_TOO_LOW = 0xd4;
-
-/**
- * A message that waited at the gate longer than this is not sent any more. It will be sent again if it may be; and if it may not, it
- * must not go out after its asker was told that it failed, which `UNREPEATABLE_MS_MIN` later at the earliest is.
- */
-const GATED_MS_MAX = 3_000;
-const UNREPEATABLE_MS_MIN = 5_000;
-
-interface Gated {
-  readonly bytes: Uint8Array;
-  readonly sequence: number;
-  readonly sinceMs: number;
-}
 
 export class SerialSession {
   readonly #options: SerialSessionOptions;
@@ -120,15 +103,11 @@ export class SerialSession {
   readonly #asked = new Map<number, { readonly request: IpmiRequest; readonly isAnew: boolean }>();
   /** Waiting for a login. */
   #held: number[] = [];
-  #hasHandshakes = false;
-  #isPaced = false;
-  #gated: Gated[] = [];
-  /** What was sent last and holds the next back. */
-  #gateSequence: number | null = null;
-  #gateUntilMs = 0;
+  readonly #gate: SendGate;
 
   constructor(options: SerialSessionOptions) {
     this.#options = options;
+    this.#gate = new SendGate(options.baudRate);
     this.#transactor = new Transactor({
       windowMax: options.line.windowMax,
       firstTimeoutMs: options.firstTimeoutMs,
@@ -143,7 +122,7 @@ export class SerialSession {
   }
 
   get isPaced(): boolean {
-    return this.#isPaced;
+    return this.#gate.isPaced;
   }
 
   get windowSize(): number {
@@ -152,8 +131,12 @@ export class SerialSession {
 
   /** When `tick` is due; null: nothing waits for time. */
   get wakeMs(): number | null {
-    const dues = [this.#transactor.wakeMs, this.#textUntilMs, this.#closeUntilMs];
-    if (this.#gateSequence !== null) dues.push(this.#gateUntilMs);
+    const dues = [
+      this.#transactor.wakeMs,
+      this.#gate.wakeMs,
+      this.#textUntilMs,
+      this.#closeUntilMs,
+    ];
     if (this.#isKeptAlive()) dues.push(this.#sentMs + KEEP_ALIVE_MS);
     const known = dues.filter((due) => due !== null);
     return known.length === 0 ? null : Math.min(...known);
@@ -206,7 +189,7 @@ export class SerialSession {
   #take(item: LineItem, nowMs: number, effects: SerialEffect[]): void {
     switch (item.kind) {
       case "reply":
-        if (item.reply.sequence === this.#gateSequence) this.#openGate(nowMs, effects);
+        this.#gate.noteReply(item.reply.sequence, nowMs);
         this.#perform(
           this.#transactor.step({ kind: "reply", reply: item.reply }, nowMs),
           nowMs,
@@ -214,8 +197,8 @@ export class SerialSession {
         );
         return;
       case "handshake":
-        this.#hasHandshakes = true;
-        this.#openGate(nowMs, effects);
+        this.#gate.noteHandshake();
+        this.#pour(nowMs, effects);
         return;
       case "text":
         if (this.#textUntilMs === null) return;
@@ -235,7 +218,6 @@ export class SerialSession {
   }
 
   #tick(nowMs: number, effects: SerialEffect[]): void {
-    if (this.#gateSequence !== null && this.#gateUntilMs <= nowMs) this.#openGate(nowMs, effects);
     if (this.#textUntilMs !== null && this.#textUntilMs <= nowMs) {
       this.#textUntilMs = null;
       const error = bmcError("timeout", `no answer to a text within ${TEXT_MS} ms`);
@@ -261,34 +243,18 @@ export class SerialSession {
   #perform(done: readonly TransactorEffect[], nowMs: number, effects: SerialEffect[]): void {
     for (const effect of done) {
       if (effect.kind === "send") {
-        // Something was lost: with a handshake to go by, the rest is sent one behind the other.
-        if (effect.isResend && this.#hasHandshakes) this.#isPaced = true;
         const bytes = this.#options.line.encode(effect.request, effect.sequence);
-        const { sequence } = effect;
-        this.#gated = this.#gated.filter((one) => one.sequence !== sequence);
-        this.#gated.push({ bytes, sequence, sinceMs: nowMs });
+        this.#gate.add(bytes, effect.sequence, effect.isResend, nowMs);
       } else if (effect.kind === "done") this.#done(effect.id, effect.result, nowMs, effects);
     }
     this.#pour(nowMs, effects);
   }
 
   #pour(nowMs: number, effects: SerialEffect[]): void {
-    while (this.#gateSequence === null) {
-      const next = this.#gated.shift();
-      if (next === undefined) return;
-      if (nowMs - next.sinceMs > GATED_MS_MAX) continue;
-      effects.push({ kind: "write", bytes: next.bytes });
+    for (const bytes of this.#gate.take(nowMs)) {
+      effects.push({ kind: "write", bytes });
       this.#sentMs = nowMs;
-      if (!this.#isPaced) continue;
-      this.#gateSequence = next.sequence;
-      const onLineMs = (next.bytes.byteLength * 10_000) / this.#options.baudRate;
-      this.#gateUntilMs = nowMs + onLineMs + HANDSHAKE_MS;
     }
-  }
-
-  #openGate(nowMs: number, effects: SerialEffect[]): void {
-    this.#gateSequence = null;
-    this.#pour(nowMs, effects);
   }
 
   #done(
@@ -404,8 +370,7 @@ export class SerialSession {
 
   #failAll(error: BmcError, effects: SerialEffect[]): void {
     this.#transactor.takeAll();
-    this.#gated = [];
-    this.#gateSequence = null;
+    this.#gate.clear();
     this.#held = [];
     for (const id of this.#asked.keys()) effects.push({ kind: "done", id, result: err(error) });
     this.#asked.clear();
