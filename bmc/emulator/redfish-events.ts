@@ -27,7 +27,7 @@ export interface Subscription {
 }
 
 export interface Delivery {
-  readonly subscriptionId: string;
+  readonly subscription: Subscription;
   readonly destination: string;
   readonly body: string;
 }
@@ -115,15 +115,14 @@ export class RedfishEvents {
       const isDue = one.retryAtMs === null || nowMs >= one.retryAtMs;
       if (body === undefined || one.isSending || one.isSuspended || !isDue) continue;
       one.isSending = true;
-      found.push({ subscriptionId: one.id, destination: one.destination, body });
+      found.push({ subscription: one, destination: one.destination, body });
     }
     return found;
   }
 
   /** How a delivery ended. A subscription that was removed meanwhile does not mind. */
-  delivered(id: string, isTaken: boolean, nowMs: number): void {
-    const one = this.#subscriptions.get(id);
-    if (one === undefined) return;
+  delivered(one: Subscription, isTaken: boolean, nowMs: number): void {
+    if (this.#subscriptions.get(one.id) !== one) return;
     one.isSending = false;
     one.retryAtMs = null;
     if (isTaken) {
@@ -134,7 +133,7 @@ export class RedfishEvents {
     one.attempts++;
     if (one.attempts <= this.limits.retryAttempts || one.policy === "RetryForever") {
       one.retryAtMs = nowMs + this.limits.retryIntervalMs;
-    } else if (one.policy === "TerminateAfterRetries") this.#subscriptions.delete(id);
+    } else if (one.policy === "TerminateAfterRetries") this.#subscriptions.delete(one.id);
     else {
       one.isSuspended = true;
       one.queue.length = 0;

@@ -9,9 +9,9 @@ import type { BmcModel } from "./model.ts";
 import { LOG_PATH, SENSORS_PATH } from "./redfish-log.ts";
 
 export const ROOT = "/redfish/v1";
-export const SYSTEM = `${ROOT}/Systems/1`;
-export const CHASSIS = `${ROOT}/Chassis/1`;
-export const MANAGER = `${ROOT}/Managers/1`;
+export const SYSTEM: string = `${ROOT}/Systems/1`;
+export const CHASSIS: string = `${ROOT}/Chassis/1`;
+export const MANAGER: string = `${ROOT}/Managers/1`;
 const OK_STATUS = { State: "Enabled", Health: "OK" };
 
 export type SensorModel = "sensors" | "legacy";

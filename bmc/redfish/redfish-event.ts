@@ -25,6 +25,8 @@ export interface Draft {
   readonly category: string;
   readonly subject: string;
   readonly text: string;
+  /** The service's own sentence: it names parts that a bare record only numbers. */
+  readonly message: string | null;
   readonly extra: Readonly<Record<string, string | number>>;
   /** Path of the log entry: of an entry itself, and of a pushed record that names it. */
   readonly entryPath: string | null;
@@ -69,13 +71,12 @@ interface Source {
 }
 
 /** What is told besides, where it is told. */
-function extraOf(body: JsonObject, origin: string | null, isRecord: boolean): Draft["extra"] {
+function extraOf(body: JsonObject, origin: string | null): Draft["extra"] {
   const told: readonly (readonly [name: string, value: string | null])[] = [
     ["messageId", textAt(body, "MessageId")],
     ["messageArgs", textsAt(body, "MessageArgs").join(", ")],
     ["origin", origin],
     ["resolution", textAt(body, "Resolution")],
-    ["message", isRecord ? textAt(body, "Message") : null],
   ];
   return Object.fromEntries(told.flatMap(([name, value]) => (value ? [[name, value]] : [])));
 }
@@ -115,7 +116,8 @@ function draftOf({ body, origin, whenMs, entryPath }: Source): Draft {
     category: type === null ? categoryOf(origin, messageId) : kebab(type),
     subject: subjectOf(body, origin),
     text: textOf(body),
-    extra: extraOf(body, origin, record !== null),
+    message: textAt(body, "Message") === null ? null : textOf(body),
+    extra: extraOf(body, origin),
     entryPath,
   };
 }
@@ -149,7 +151,9 @@ export function eventOfDraft(draft: Draft, seen: SeenBy, sha256: Sha256): BmcEve
   if (draft.record !== null && decoded?.ok === true) {
     const sighting = { system, epoch: EPOCH, nth, way, seenMs, bytes: draft.record };
     const event = eventOf({ ...sighting, record: decoded.value }, sha256);
-    return { ...event, extra: { ...event.extra, ...draft.extra } };
+    const text = draft.message ?? event.text;
+    const extra = { ...event.extra, ...draft.extra, ipmi: event.text };
+    return { ...event, text, extra };
   }
   const { severity, whenMs, isAssertion, category, subject, text, extra } = draft;
   const key = nth === 0 ? draft.key : `${draft.key}#${nth}`;

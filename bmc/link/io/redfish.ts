@@ -65,7 +65,7 @@ export async function openRedfish(
     connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
   });
   const failed = (error: BmcError): Promise<Result<Bmc, BmcError>> =>
-    client.close().then(() => err(error));
+    client.close().then(() => err(named(address.url, error)));
   // The root may be read without a session (DSP0266 §9.2.2), and says where sessions are made.
   const root = await client.run(get(ROOT_PATH));
   if (!root.ok) return await failed(root.error);
@@ -74,6 +74,11 @@ export async function openRedfish(
   const found = await client.run(survey());
   if (!found.ok) return await failed(found.error);
   return ok(new RedfishBmc(client, found.value));
+}
+
+/** Names the BMC in an error that only names a path. */
+function named(url: string, error: BmcError): BmcError {
+  return error.detail.startsWith(url) ? error : { ...error, detail: `${url}: ${error.detail}` };
 }
 
 class RedfishBmc implements Bmc {
@@ -88,11 +93,9 @@ class RedfishBmc implements Bmc {
     this.#survey = found;
   }
 
-  /** Names the BMC in an error that only names a path. */
   async #run<T>(steps: RedfishSteps<T>): Promise<Result<T, BmcError>> {
     const result = await this.#client.run(steps);
-    if (result.ok || result.error.detail.startsWith(this.url)) return result;
-    return err({ ...result.error, detail: `${this.url}: ${result.error.detail}` });
+    return result.ok ? result : err(named(this.url, result.error));
   }
 
   async identity(): Promise<Result<BmcIdentity, BmcError>> {
