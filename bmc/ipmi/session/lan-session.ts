@@ -10,7 +10,7 @@
  *          └─► there, session lost ──► a new session; what may be repeated is asked again, what may not fails with
  *                                      `disconnected`, since nobody knows whether it was carried out
  *
- * Invariants: each `ask` ends with one `done`. A wrong password is not tried again: a BMC may lock the user out. After
+ * Invariants: each `ask` ends with one `done`. A wrong password is not tried again at once: a BMC may lock the user out. After
  * `LOSSES_MAX` sessions lost without one answer in between, what waits fails. Only packets with a right code and a new number
  * are read.
  */
@@ -77,6 +77,8 @@ export const LAN_WINDOW_MAX: number = TRANSACTOR.windowMax;
 const KEEP_ALIVE_MS = 25_000;
 const CLOSE_WITHIN_MS = 800;
 const LOSSES_MAX = 3;
+/** A user that is refused is not tried again for so long: BMCs lock out whoever is refused a few times in minutes. */
+const VERDICT_MS = 300_000;
 
 /** Requests of the session's own. */
 const ID_PRIVILEGE = -1;
@@ -105,8 +107,9 @@ export class LanSession {
   #losses = 0;
   #sentMs = 0;
   #closeByMs = 0;
-  /** What no further try can change. */
+  /** What another try does not change soon. */
   #verdict: BmcError | null = null;
+  #verdictUntilMs = 0;
 
   constructor(crypto: IpmiCrypto, options: HandshakeOptions) {
     this.#crypto = crypto;
@@ -167,7 +170,7 @@ export class LanSession {
       effects.push({ kind: "done", id: asked.id, result: err(error) });
       return;
     }
-    if (this.#verdict !== null) {
+    if (this.#verdict !== null && nowMs < this.#verdictUntilMs) {
       effects.push({ kind: "done", id: asked.id, result: err(this.#verdict) });
       return;
     }
@@ -193,7 +196,7 @@ export class LanSession {
     this.#opening = null;
     if (!ended.value.ok) {
       const { error } = ended.value;
-      if (error.kind === "wrong-password") this.#verdict = error;
+      if (error.kind === "wrong-password") this.#judge(error, nowMs);
       this.#giveUp(error, effects);
       return;
     }
@@ -273,13 +276,19 @@ export class LanSession {
       const { name } = this.#options;
       const hex = completionCode.toString(16).padStart(2, "0");
       const detail = `${name} does not raise the session's privilege (${hex}h): ask for less, such as ?privilege=operator`;
-      this.#verdict = bmcError("privilege-too-low", detail, completionCode);
+      const error = bmcError("privilege-too-low", detail, completionCode);
+      this.#judge(error, nowMs);
       // The slot is given back; nobody waits for the answer.
       this.#ask(ID_KEEP_ALIVE, requestOf(closeSession, this.#bmcId()), nowMs, effects);
-      this.#giveUp(this.#verdict, effects);
+      this.#giveUp(error, effects);
       return;
     }
     this.#askWaiting(nowMs, effects);
+  }
+
+  #judge(error: BmcError, nowMs: number): void {
+    this.#verdict = error;
+    this.#verdictUntilMs = nowMs + VERDICT_MS;
   }
 
   #askWaiting(nowMs: number, effects: LanEffect[]): void {

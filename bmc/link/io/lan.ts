@@ -11,7 +11,7 @@ import { type BmcError, bmcError } from "../../bmc-error.ts";
 import { PRIVILEGES } from "../../ipmi/app/set-session-privilege-level.ts";
 import { realCrypto } from "../../ipmi/io/crypto.ts";
 import type { IpmiReply, IpmiRequest } from "../../ipmi/ipmi.ts";
-import { CIPHER_SUITES } from "../../ipmi/rmcp/cipher-suite.ts";
+import { CIPHER_SUITES, type CipherSuiteId } from "../../ipmi/rmcp/cipher-suite.ts";
 import { PASSWORD_BYTES_MAX } from "../../ipmi/rmcp/session-keys.ts";
 import {
   LAN_WINDOW_MAX,
@@ -73,7 +73,7 @@ function networkError(address: LanAddress, error: unknown): BmcError {
 export async function openLan(
   address: LanAddress,
   secrets: LanSecrets,
-): Promise<Result<IpmiConnection, BmcError>> {
+): Promise<Result<LanConnection, BmcError>> {
   const password = new TextEncoder().encode(secrets.password);
   if (password.byteLength > PASSWORD_BYTES_MAX) {
     const detail = `the password has more than the ${PASSWORD_BYTES_MAX} bytes that IPMI can have`;
@@ -100,7 +100,7 @@ export async function openLan(
 type Settle = (result: Result<IpmiReply, BmcError>) => void;
 type Socket = Bun.udp.ConnectedSocket<"buffer">;
 
-class LanConnection implements IpmiConnection {
+export class LanConnection implements IpmiConnection {
   readonly url: string;
   readonly requestBytesMax = REQUEST_BYTES_MAX;
   readonly replyBytesMax = REPLY_BYTES_MAX;
@@ -119,6 +119,11 @@ class LanConnection implements IpmiConnection {
     this.url = address.url;
     this.#address = address;
     this.#session = session;
+  }
+
+  /** Of the session as it stands; null: there is none. */
+  get suite(): CipherSuiteId | null {
+    return this.#session.suite;
   }
 
   async bind(place: Place): Promise<Result<null, BmcError>> {
