@@ -102,9 +102,9 @@ type Socket = Bun.udp.ConnectedSocket<"buffer">;
 
 export class LanConnection implements IpmiConnection {
   readonly url: string;
-  readonly requestBytesMax = REQUEST_BYTES_MAX;
-  readonly replyBytesMax = REPLY_BYTES_MAX;
-  readonly windowMax = LAN_WINDOW_MAX;
+  readonly requestBytesMax: number = REQUEST_BYTES_MAX;
+  readonly replyBytesMax: number = REPLY_BYTES_MAX;
+  readonly windowMax: number = LAN_WINDOW_MAX;
 
   readonly #address: LanAddress;
   readonly #session: LanSession;
