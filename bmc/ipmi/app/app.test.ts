@@ -146,6 +146,11 @@ describe("the watchdog timer", () => {
     });
   });
 
+  test("is read where the BMC leaves out the present countdown, as ipmi_sim 2.0.33 does", () => {
+    expect(decoded(getWatchdogTimer, "04 03 00 10 58 02").presentTicks).toBeNull();
+    expect(getWatchdogTimer.decode(new Uint8Array(5)).ok).toBe(false);
+  });
+
   test("reads reserved numbers as none", () => {
     const timer = decoded(getWatchdogTimer, "87 77 00 c1 00 00 00 00");
     expect([timer.use, timer.action, timer.interrupt]).toEqual(["none", "none", "none"]);

@@ -28,7 +28,7 @@ export function* readWatchdog(): Steps<WatchdogStatus> {
     use,
     action,
     initialMs: initialTicks * WATCHDOG_TICK_MS,
-    presentMs: presentTicks * WATCHDOG_TICK_MS,
+    presentMs: presentTicks === null ? null : presentTicks * WATCHDOG_TICK_MS,
   });
 }
 

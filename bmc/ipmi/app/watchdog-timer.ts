@@ -7,7 +7,7 @@
  *      2  seconds between interrupt and action        same
  *      3  expiry flags to clear, a bit for each use   expiry flags that are set
  *    4-5  countdown, 100 ms                           initial countdown
- *    6-7                                              present countdown
+ *    6-7                                              present countdown; ipmi_sim 2.0.33 leaves it out
  *
  * Set stops a running timer unless b6 is set; only Reset starts it. Reset with a countdown of 0 acts at once. After a restart
  * of the BMC Reset gives 80h until Set came again.
@@ -54,7 +54,8 @@ export interface WatchdogTimer {
   /** Uses whose timer has expired since their flag was last cleared. */
   readonly expired: readonly WatchdogUse[];
   readonly initialTicks: number;
-  readonly presentTicks: number;
+  /** null: the BMC does not tell. */
+  readonly presentTicks: number | null;
 }
 
 /** Reserved numbers read as "none". */
@@ -85,7 +86,7 @@ function encodeSetting(setting: WatchdogTimerSetting): Uint8Array {
 
 function decodeTimer(data: Uint8Array): Result<WatchdogTimer, DecodeError> {
   const reader = new ByteReader(data);
-  const short = reader.needs("Get Watchdog Timer", 8);
+  const short = reader.needs("Get Watchdog Timer", 6);
   if (short !== null) return err(short);
   const use = reader.u8();
   const action = reader.u8();
@@ -100,7 +101,7 @@ function decodeTimer(data: Uint8Array): Result<WatchdogTimer, DecodeError> {
     preTimeoutSeconds,
     expired: USES.filter((_, bit) => bit > 0 && (flags & (1 << bit)) !== 0),
     initialTicks: reader.u16le(),
-    presentTicks: reader.u16le(),
+    presentTicks: reader.remaining >= 2 ? reader.u16le() : null,
   });
 }
 

@@ -187,19 +187,29 @@ function layoutOf(type: number, data: Uint8Array): Decoded {
   return { prefix: `record-${hex}`, bytesMin: 0, fields };
 }
 
-function decodeRecord(type: number, data: Uint8Array, problems: DecodeError[]): FruFields {
+function decodeRecord(
+  type: number,
+  data: Uint8Array,
+  problems: DecodeError[],
+): { readonly prefix: string; readonly fields: FruFields } {
   const { prefix, bytesMin, fields } = layoutOf(type, data);
-  if (data.byteLength < bytesMin) {
-    problems.push(tooShort(`multirecord ${prefix}`, bytesMin, data.byteLength));
-    return [];
-  }
-  return fields(data).map(([name, value]) => [`${prefix}.${name}`, value]);
+  if (data.byteLength >= bytesMin) return { prefix, fields: fields(data) };
+  problems.push(tooShort(`multirecord ${prefix}`, bytesMin, data.byteLength));
+  return { prefix, fields: [] };
+}
+
+/** The second record of a kind is `oem-c0-2`: a name stands for one field. */
+function freePrefix(prefix: string, counts: Map<string, number>): string {
+  const count = (counts.get(prefix) ?? 0) + 1;
+  counts.set(prefix, count);
+  return count === 1 ? prefix : `${prefix}-${count}`;
 }
 
 /** `bytes` is the device as far as it was read, `start` is of the header. */
 export function decodeMultirecords(bytes: Uint8Array, start: number): FruArea {
   const fields: Field[] = [];
   const problems: DecodeError[] = [];
+  const counts = new Map<string, number>();
   let offset = start;
   for (let index = 1; index <= MULTIRECORDS_MAX; index++) {
     const what = `multirecord ${index}`;
@@ -220,7 +230,9 @@ export function decodeMultirecords(bytes: Uint8Array, start: number): FruArea {
     }
     const data = bytes.subarray(dataStart, dataEnd);
     if (((sumOf(data) + header.dataSum) & 0xff) !== 0) problems.push(badChecksum(what));
-    fields.push(...decodeRecord(header.type, data, problems));
+    const record = decodeRecord(header.type, data, problems);
+    const prefix = freePrefix(record.prefix, counts);
+    fields.push(...record.fields.map(([name, value]): Field => [`${prefix}.${name}`, value]));
     if (header.isLast) break;
     offset = dataEnd;
   }
