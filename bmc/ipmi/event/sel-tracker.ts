@@ -7,8 +7,8 @@
  * byte-identical ones apart:
  *
  *   same id and same content          the same record
- *   same content, other id            the same record under a new id, when that id was in use before or no id is as it
- *                                     was (renumbered); a new record, when ids are stable and the id was never seen
+ *   same content, other id            a new record, when it stands behind records that kept their ids, under an id beyond
+ *                                     those in use; else the same record, renumbered
  *   content that was not there        a new record
  *
  * Epoch: the erase time of the log as it stood when this generation of it was first seen. The erase time also moves when one
@@ -19,7 +19,7 @@
  * are forgotten first, and GONE_MAX contents that could come again; one look costs O(log's size).
  */
 
-import { SEL_RECORD_BYTES } from "../sel/get-sel-entry.ts";
+import { SEL_LAST, SEL_RECORD_BYTES } from "../sel/get-sel-entry.ts";
 import type { SelInfo } from "../sel/get-sel-info.ts";
 import { SEL_TIME_RELATIVE_MAX, SEL_TIME_UNKNOWN } from "../sel/sel-time.ts";
 
@@ -159,11 +159,15 @@ export class SelTracker {
     const before = this.#info;
     const matched = this.#match(records);
     const isCleared = this.#known.length > 0 && matched.keptCount === 0;
+    // Counted with what is gone since the last look: a twin of it may be among the new ones.
+    let next = this.#nthCounter();
     this.#forgetMissing(matched.isKept, info.lastAdd);
     if (matched.keptCount === 0) this.#epoch = info.lastErase;
-    // What is gone in another epoch may come again under the same nth: the ids differ.
-    if (matched.keptCount === 0 && before?.lastErase !== info.lastErase) this.#gone.clear();
-    const next = this.#nthCounter();
+    if (matched.keptCount === 0 && before?.lastErase !== info.lastErase) {
+      // In another epoch a content may come again under the same nth: the ids differ.
+      this.#gone.clear();
+      next = this.#nthCounter();
+    }
     const fresh: FreshRecord[] = [];
     const known: Known[] = [];
     for (const [index, bytes] of records.entries()) {
@@ -278,11 +282,17 @@ export class SelTracker {
     for (const [index, bytes] of records.entries()) {
       keep(index, byBoth.get(`${idOfRecord(bytes)} ${contents[index]}`)?.shift());
     }
-    const areIdsStable = isKept.includes(true);
-    const ids = new Set(known.map(({ id }) => id));
+    const lastKept = olds.findLastIndex((old) => old !== null);
+    let lowest = SEL_LAST;
+    let highest = 0;
+    for (const { id } of known) {
+      lowest = Math.min(lowest, id);
+      highest = Math.max(highest, id);
+    }
     const left = queues(known, ({ content }, position) => (isKept[position] ? null : content));
     for (const [index, bytes] of records.entries()) {
-      const isAppended = areIdsStable && !ids.has(idOfRecord(bytes));
+      const id = idOfRecord(bytes);
+      const isAppended = lastKept >= 0 && index > lastKept && (id > highest || id < lowest);
       if (olds[index] === null && !isAppended)
         keep(index, left.get(contents[index] ?? "")?.shift());
     }

@@ -34,8 +34,8 @@ export interface WatchLink {
   open(): Promise<Result<IpmiConnection, BmcError>>;
   readonly readSel: ReadSel;
   readonly sha256: Sha256;
-  /** Names of the sensors; asked once. */
-  readonly namesOf?: (connection: IpmiConnection) => Promise<NameOf>;
+  /** Names of the sensors; asked until there are some. null: they could not be read. */
+  readonly namesOf?: (connection: IpmiConnection) => Promise<NameOf | null>;
 }
 
 /** The first look waits this long for names, so that what is told at once has them where they are quick to read. */
@@ -180,7 +180,8 @@ class IpmiWatch implements Watch {
     const { namesOf } = this.#link;
     if (namesOf === undefined) return;
     this.#naming ??= namesOf(connection).then((names) => {
-      this.#names = names;
+      if (names === null) this.#naming = null;
+      else this.#names = names;
     });
     await Promise.race([this.#naming, Bun.sleep(NAMES_MS)]);
   }
