@@ -115,8 +115,12 @@ export function isSameSystem(source: string, target: string): boolean {
   const b = plain(target);
   if (a === b) return true;
   if (!/^[0-9a-f]{32}$/.test(a) || !/^[0-9a-f]{32}$/.test(b)) return false;
-  const reversed = Uint8Array.fromHex(a).reverse().toHex();
-  return b === reversed || b === withFieldsReversed(a) || b === withFieldsReversed(reversed);
+  const mixed = withFieldsReversed(a);
+  return [reversed(a), mixed, withFieldsReversed(reversed(a)), reversed(mixed)].includes(b);
+}
+
+function reversed(guid: string): string {
+  return Uint8Array.fromHex(guid).reverse().toHex();
 }
 
 /** Of a GUID in hex: its 4-, 2- and 2-byte fields each reversed, the last 8 bytes as they are. */

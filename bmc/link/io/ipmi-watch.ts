@@ -5,10 +5,10 @@
  * that need a connection: how the system is called (its GUID, else its address), and that events may be told without names
  * when the names are not known within NAMES_MS. Never throws or rejects; ends within the connection's own limits.
  */
-import type { Result } from "../../../core/result.ts";
+import { ok, type Result } from "../../../core/result.ts";
 import type { BmcEvent, Watch, WatchHandlers, WatchOptions } from "../../bmc.ts";
 import type { BmcError } from "../../bmc-error.ts";
-import { getDeviceGuid, getSystemGuid } from "../../ipmi/app/get-guid.ts";
+import { readGuid } from "../../ipmi/app/read-identity.ts";
 import { ask } from "../../ipmi/ask.ts";
 import { eventOf, type Sha256 } from "../../ipmi/event/event-identity.ts";
 import { type NameOf, noNames } from "../../ipmi/event/event-text.ts";
@@ -20,7 +20,6 @@ import {
   type ToldRecord,
   WatchMachine,
 } from "../../ipmi/event/watch-machine.ts";
-import type { IpmiCommand } from "../../ipmi/ipmi.ts";
 import type { ReadSel } from "../../ipmi/sel/sel-read.ts";
 import { decodeSelRecord } from "../../ipmi/sel/sel-record.ts";
 import { getSelTimeUtcOffset } from "../../ipmi/sel/sel-time.ts";
@@ -153,27 +152,16 @@ class IpmiWatch implements Watch {
       if (error !== null) this.#happen({ kind: "lost", error });
       return;
     }
-    const offset = await this.#ask(connection, getSelTimeUtcOffset);
+    const offset = await runSteps(connection, ask(getSelTimeUtcOffset, undefined));
     this.#utcOffsetMinutes = offset.ok ? offset.value : null;
     await this.#learnNames(connection);
     this.#happen({ kind: "opened", system: system.value, pushes: pushes.value });
   }
 
-  #ask<Reply>(
-    connection: IpmiConnection,
-    command: IpmiCommand<void, Reply>,
-  ): Promise<Result<Reply, BmcError>> {
-    return runSteps(connection, ask(command, undefined), { isStopped: () => this.#isStopped });
-  }
-
-  /** A BMC without a GUID is called by its address; one that does not answer is not there. */
+  /** As the contract's log says it, so that both tell one id. */
   async #systemOf(connection: IpmiConnection): Promise<Result<string, BmcError>> {
-    for (const command of [getSystemGuid, getDeviceGuid]) {
-      const guid = await this.#ask(connection, command);
-      if (guid.ok) return { ok: true, value: guid.value.toHex() };
-      if (guid.error.completionCode === undefined && guid.error.kind !== "malformed") return guid;
-    }
-    return { ok: true, value: this.#link.url };
+    const guid = await runSteps(connection, readGuid(), { isStopped: () => this.#isStopped });
+    return guid.ok ? ok(guid.value ?? this.#link.url) : guid;
   }
 
   async #learnNames(connection: IpmiConnection): Promise<void> {
