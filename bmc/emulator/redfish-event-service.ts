@@ -82,7 +82,7 @@ function subscribe(service: RedfishService, body: JsonObject): HttpAnswer {
   const { refusedField } = service.faults;
   const isUnknown = (name: string): boolean => !FIELDS.includes(name) || name === refusedField;
   if (Object.keys(body).some(isUnknown)) return fail(400, "PropertyUnknown");
-  const policy = textAt(body, "DeliveryRetryPolicy") ?? "TerminateAfterRetries";
+  const policy = textAt(body, "DeliveryRetryPolicy") ?? service.faults.defaultPolicy;
   if (!RETRY_POLICIES.includes(policy)) return fail(400, "PropertyValueNotInList");
   const made = service.events.add(destination, textAt(body, "Context") ?? "", policy);
   if (made === null) return fail(409, "EventSubscriptionLimitExceeded");

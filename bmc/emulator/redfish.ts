@@ -73,6 +73,8 @@ export interface RedfishFaults {
   logSkewMs: number;
   /** A subscription with this field is refused. */
   refusedField: string | null;
+  /** Of a subscription that does not say what it wants. */
+  defaultPolicy: string;
   /** The log is said to hold so many more entries than it does. */
   overstatedCount: number;
 }
@@ -105,6 +107,7 @@ export class RedfishService {
   readonly faults: RedfishFaults = {
     ...{ busyRequests: 0, delayMs: 0, pageEntries: 50, isPagingCyclic: false, duplicates: false },
     ...{ isMute: false, logSkewMs: 0, refusedField: null, overstatedCount: 0 },
+    defaultPolicy: "TerminateAfterRetries",
   };
   readonly newToken: () => string;
   #effects: RedfishEffect[] = [];
