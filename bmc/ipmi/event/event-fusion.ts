@@ -83,14 +83,18 @@ export function isFuzzyMatch(source: string, target: string): boolean {
  * Whether two 16-byte records tell of one event: the same but for the id, or alike as above with times that are near where
  * both have one.
  */
-export function isSameRecord(source: Uint8Array, target: Uint8Array): boolean {
+export function isSameRecord(
+  source: Uint8Array,
+  target: Uint8Array,
+  toleranceMs: number = FUSION_LIMITS.toleranceMs,
+): boolean {
   const a = canonicalRecord(source);
   const b = canonicalRecord(target);
   if (a.toHex() === b.toHex()) return true;
   if (!isFuzzyMatch(a.toHex(), b.toHex())) return false;
   const first = selTimeMs(new DataView(a.buffer).getUint32(3, true));
   const second = selTimeMs(new DataView(b.buffer).getUint32(3, true));
-  return first === null || second === null || Math.abs(first - second) <= FUSION_LIMITS.toleranceMs;
+  return first === null || second === null || Math.abs(first - second) <= toleranceMs;
 }
 
 function isLike(source: number | undefined, target: number | undefined): boolean {

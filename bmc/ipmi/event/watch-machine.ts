@@ -65,6 +65,11 @@ interface Push {
   readonly atMs: number;
 }
 
+interface Behind extends Push {
+  /** A push was met already: another one has to be the same byte for byte. */
+  readonly isPaired: boolean;
+}
+
 type Phase = "stopped" | "opening" | "waiting" | "open";
 
 export class WatchMachine {
@@ -87,8 +92,8 @@ export class WatchMachine {
   #pending: Push[] = [];
   /** Told as pushed, and not seen in the log yet. */
   #ahead: Push[] = [];
-  /** Told from the log, and no push came for it yet. */
-  #behind: Push[] = [];
+  /** Told from the log: pushes of these that come later are known. */
+  #behind: Behind[] = [];
 
   constructor(options: MachineOptions) {
     this.#options = options;
@@ -103,7 +108,8 @@ export class WatchMachine {
 
   /** When `tick` is due; null: never by itself. */
   dueMs(): number | null {
-    const pending = this.#pending[0];
+    // Before the first connection it is not known of which system an event is.
+    const pending = this.#tracker === null ? undefined : this.#pending[0];
     const due = [this.#nextMs, pending === undefined ? null : pending.atMs + PUSH_GRACE_MS];
     const known = due.filter((ms) => ms !== null);
     return known.length === 0 ? null : Math.min(...known);
@@ -202,10 +208,12 @@ export class WatchMachine {
     if (look.hasOverflowed) effects.push({ kind: "notice", notice: { kind: "overflowed" } });
     effects.push(...this.#fullness(look.info));
     const tellsOld = this.#options.tellsOld && this.#options.memory === null;
+    // A push that is in the log byte for byte stands for that record, not for another that is like it.
+    const exact = new Set(look.fresh.map(({ bytes }) => contentOf(bytes)));
     for (const record of look.fresh) {
       // What was pushed since this watch began is no old event, even if the first look is what finds it.
       const isOld = this.#isBaseline && !tellsOld && !this.#isPushed(record.bytes);
-      if (!isOld) effects.push(...this.#tellFromLog(record, nowMs));
+      if (!isOld) effects.push(...this.#tellFromLog(record, exact, nowMs));
     }
     const hasNews = look.fresh.length > 0 || look.isCleared || this.#isBaseline;
     this.#isBaseline = false;
@@ -216,14 +224,18 @@ export class WatchMachine {
   }
 
   #isPushed(bytes: Uint8Array): boolean {
-    return [...this.#pending, ...this.#ahead].some((push) => isSameRecord(push.bytes, bytes));
+    return [...this.#pending, ...this.#ahead].some((push) => isSame(push.bytes, bytes));
   }
 
-  #tellFromLog(record: FreshRecord, nowMs: number): readonly MachineEffect[] {
-    if (takeMatch(this.#ahead, record.bytes) !== null) return [];
-    const isPushed = takeMatch(this.#pending, record.bytes) !== null;
-    if (!isPushed)
-      this.#behind = [...this.#behind, { bytes: record.bytes, atMs: nowMs }].slice(-PENDING_MAX);
+  #tellFromLog(
+    record: FreshRecord,
+    exact: ReadonlySet<string>,
+    nowMs: number,
+  ): readonly MachineEffect[] {
+    if (takeMatch(this.#ahead, record.bytes, exact) !== null) return [];
+    const isPushed = takeMatch(this.#pending, record.bytes, exact) !== null;
+    const behind = { bytes: record.bytes, atMs: nowMs, isPaired: isPushed };
+    this.#behind = [...this.#behind, behind].slice(-PENDING_MAX);
     const told: ToldRecord = { ...record, way: isPushed ? "kcs" : "sel" };
     return [{ kind: "tell", record: told, system: this.#system }];
   }
@@ -232,11 +244,22 @@ export class WatchMachine {
     if (this.#phase === "stopped" || bytes.length < RECORD_BYTES) return [];
     this.#forget(nowMs);
     // Where the poll was faster nothing has to wait; a look shows whether it was that event or another like it.
-    if (takeMatch(this.#behind, bytes) === null) {
+    if (!this.#isBehind(bytes)) {
       const copy = bytes.slice(0, RECORD_BYTES);
       this.#pending = [...this.#pending, { bytes: copy, atMs: nowMs }].slice(-PENDING_MAX);
     }
     return this.#look();
+  }
+
+  /** Whether the log was faster than this push; a record is met by one push that is only like it. */
+  #isBehind(bytes: Uint8Array): boolean {
+    const content = contentOf(bytes);
+    if (this.#behind.some((one) => contentOf(one.bytes) === content)) return true;
+    const index = this.#behind.findIndex((one) => !one.isPaired && isSame(one.bytes, bytes));
+    const found = this.#behind[index];
+    if (found === undefined) return false;
+    this.#behind[index] = { ...found, isPaired: true };
+    return true;
   }
 
   /** Pushed events that the log has not shown in time are told as they are. */
@@ -293,10 +316,19 @@ const BROKEN: ReadonlySet<BmcError["kind"]> = new Set<BmcError["kind"]>([
   "no-device",
 ]);
 
-/** Takes the first that is byte for byte the same, else the first that is like it. */
-function takeMatch(pushes: Push[], bytes: Uint8Array): Push | null {
+/** A pushed event is a copy of the log's, at most without its time or LUN: of another second it is another event. */
+function isSame(source: Uint8Array, target: Uint8Array): boolean {
+  return isSameRecord(source, target, 0);
+}
+
+/** Takes the first that is byte for byte the same, else the first that is like it and stands for none in `exact`. */
+function takeMatch(pushes: Push[], bytes: Uint8Array, exact: ReadonlySet<string>): Push | null {
   const content = contentOf(bytes);
   let index = pushes.findIndex((push) => contentOf(push.bytes) === content);
-  if (index < 0) index = pushes.findIndex((push) => isSameRecord(push.bytes, bytes));
+  if (index < 0) {
+    index = pushes.findIndex(
+      (push) => !exact.has(contentOf(push.bytes)) && isSame(push.bytes, bytes),
+    );
+  }
   return index < 0 ? null : (pushes.splice(index, 1)[0] ?? null);
 }
