@@ -158,7 +158,7 @@ describe("a record in words", () => {
     ],
     [{ sensorType: 0x07, data1: 0x0e }, "event type 0x6f, offset 14"],
     [{ sensorType: 0xc5, eventType: 0x72, data1: 0x03 }, "OEM event type 0x72, offset 3"],
-  ])("what event data adds: %p", (changes, tail) => {
+  ])("what event data adds, case %#", (changes, tail) => {
     const text = textOf(changes);
     expect(text.slice(text.indexOf(": ") + 2)).toBe(tail);
   });
