@@ -170,6 +170,7 @@ describe("the formulas", () => {
       expect(convertReading({ ...base, linearization }, 0)).toBeNull();
     }
     expect(convertReading({ ...base, linearization: 12 }, 1)).toBeNull();
+    expect(convertReading({ ...base, linearization: 5 }, 208)).toBe(1e208);
   });
 
   test("of a sensor that is not linear need its factors", () => {
@@ -209,8 +210,8 @@ describe("shared records", () => {
   });
 
   test("count in letters, and their entities too, where they say so", () => {
-    const sensors = sensorsOf([decoded(compact([0x13, 0x80 | 25], "DIMM "))]);
-    expect(sensors.map(({ name }) => name)).toEqual(["DIMM Z", "DIMM AA", "DIMM AB"]);
+    const sensors = sensorsOf([decoded(compact([0x13, 0x80 | 25], "DIMM_"))]);
+    expect(sensors.map(({ name }) => name)).toEqual(["DIMM_Z", "DIMM_AA", "DIMM_AB"]);
     expect(sensors.map(({ entity }) => entity.instance)).toEqual([1, 2, 3]);
   });
 
@@ -226,8 +227,8 @@ describe("shared records", () => {
     const record = decoded(sdrOf(6, 0x03, body));
     if (record.kind !== "event-only") throw new Error(record.kind);
     expect(expandSensors(record).map(({ name, number }) => `${number} ${name}`)).toEqual([
-      "7 M0",
-      "8 M1",
+      "7 M 0",
+      "8 M 1",
     ]);
   });
 });

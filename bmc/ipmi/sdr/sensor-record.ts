@@ -284,9 +284,11 @@ function alphaOf(value: number): string {
   return value < 26 ? letter : `${alphaOf(Math.floor(value / 26) - 1)}${letter}`;
 }
 
+/** `PSU` and `PSU ` are both followed by ` 1`, as by FreeIPMI; a name that ends in a sign, such as `DIMM_`, by the number alone. */
 function sharedName(name: string, sharing: RecordSharing, index: number): string {
   const value = sharing.modifierOffset + index;
-  return `${name}${sharing.instanceModifier === "alpha" ? alphaOf(value) : value}`;
+  const gap = /[\p{L}\p{N}]$/u.test(name) ? " " : "";
+  return `${name}${gap}${sharing.instanceModifier === "alpha" ? alphaOf(value) : value}`;
 }
 
 /** One record for each sensor, numbered and named as the standard says; trailing spaces of names are gone. At most 15. */

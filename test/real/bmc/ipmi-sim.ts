@@ -6,7 +6,15 @@
  * from the standard, is said where it matters: it fills `sel` ids 1 to N, one second apart, ending now; two of three records
  * are memory errors, each third is a temperature threshold. Its serial codecs swallow replies until `serfix.c` is loaded.
  */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,6 +42,10 @@ const CODEC_NAMES: Readonly<Record<SimCodec, string>> = {
 export interface SimOptions {
   readonly codec?: SimCodec;
   readonly selRecords?: number;
+  /** Records of sensors instead of the four that it has, ids counting from 1. */
+  readonly sdrs?: readonly Uint8Array[];
+  /** Lines of its emulator file, for the sensors of those records. */
+  readonly emulatorLines?: readonly string[];
 }
 
 export interface IpmiSim {
@@ -88,11 +100,19 @@ export function selStore(
     record[2] = 2;
     view.setUint32(3, endSeconds - count + id, true);
     record.set([0x20, 0, 4, ...event, 0xff, 0xff], 7);
-    lines.push(
-      `${id}:d:${[...record].map((b) => `\\${b.toString(16).padStart(2, "0")}`).join("")}`,
-    );
+    lines.push(`${id}:d:${escaped(record)}`);
   }
   return [...lines, "last_erase_time:i:0", `last_add_time:i:${endSeconds}`, ""].join("\n");
+}
+
+/** Bytes as its stores have them. */
+function escaped(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => `\\${byte.toString(16).padStart(2, "0")}`).join("");
+}
+
+function sdrStore(records: readonly Uint8Array[]): string {
+  const lines = records.map((bytes, index) => `${index + 1}:d:${escaped(bytes)}`).reverse();
+  return ["last_add_time:i:1", ...lines, ""].join("\n");
 }
 
 function fruText(text: string): readonly number[] {
@@ -152,6 +172,14 @@ function prepare(folder: string, options: SimOptions): void {
   const state = join(folder, "state/ipmi_sim/sim");
   mkdirSync(state, { recursive: true });
   cpSync(join(folder, "sim1.sdr.bin"), join(state, "sdr.20.main"));
+  if (options.sdrs !== undefined) {
+    writeFileSync(join(state, "sdr.20.main"), sdrStore(options.sdrs));
+  }
+  if (options.emulatorLines !== undefined) {
+    const emulator = readFileSync(join(folder, "bmc.emu"), "utf8");
+    const lines = `${options.emulatorLines.join("\n")}\nmc_enable 0x20`;
+    writeFileSync(join(folder, "bmc.emu"), emulator.replace("mc_enable 0x20", lines));
+  }
   const count = options.selRecords ?? 0;
   if (count > 0) writeFileSync(join(state, "sel.20"), selStore(count));
 }
