@@ -50,6 +50,42 @@ describe("the settings of an agent", () => {
     expect(line('id = "n1"\n')).toBe("--data is missing, and a.toml has no data");
   });
 
+  test("of BMCs and hooks come from flags and files under one name", () => {
+    const text = `id = "n1"
+data = "/d"
+bmc-password-file = "/etc/bmc"
+bmc = ["kcs:/dev/ipmi0", "lan://admin@10.0.0.5"]
+pet-acknowledge = false
+`;
+    const options = agentOptions(
+      { pet: "0.0.0.0:162", hooksSpool: "/s" },
+      { path: "a.toml", text },
+    );
+    expect(options).toMatchObject({
+      bmc: ["kcs:/dev/ipmi0", "lan://admin@10.0.0.5"],
+      bmcPasswordFile: "/etc/bmc",
+      bmcPollSeconds: 5,
+      pet: "0.0.0.0:162",
+      petAcknowledge: false,
+      hooksTokenFile: null,
+      hooksSpool: "/s",
+    });
+  });
+
+  test("of BMCs that are wrong name line and reason, and repeat no password", () => {
+    const head = 'id = "n1"\ndata = "/d"\nbmc-password-file = "/f"\n';
+    const line = (rest: string) =>
+      complaint(() => agentOptions({}, { path: "a.toml", text: head + rest }));
+    expect(line('bmc = "kcs:/dev/ipmi0"')).toStartWith("a.toml:4: bmc: must be a list");
+    expect(line('bmc = ["ipmi://x"]')).toStartWith("a.toml:4: bmc: a BMC is named as lan://");
+    const secret = line('bmc = ["lan://admin:secret@x"]');
+    expect(secret).toStartWith("a.toml:4: bmc: a password does not belong into a URL");
+    expect(secret).not.toContain("secret");
+    expect(line('hooks-spool = "relative"')).toBe("a.toml:4: hooks-spool: must be a full path");
+    const flag = complaint(() => agentOptions({ id: "n1", data: "/d", pet: "162" }, null));
+    expect(flag).toBe("--pet: must be ADDRESS:PORT, such as 0.0.0.0:162");
+  });
+
   test("that are missing or wrong as flags name the flag", () => {
     expect(complaint(() => agentOptions({ id: "n1" }, null))).toBe("--data is missing");
     expect(complaint(() => agentOptions({ id: "n1", data: "/d", port: 70_000 }, null))).toStartWith(

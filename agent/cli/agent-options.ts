@@ -4,6 +4,7 @@
  * Both are validated by one schema, and each error is one line that names the file and line, or the flag.
  */
 import { z } from "zod";
+import { parseBmcUrl } from "../../bmc/link/bmc-url.ts";
 import { CliError, EXIT_CONFIG, EXIT_USAGE } from "./cli-error.ts";
 
 /** A socket below it, `/holdfast-<8>-<6>/j-<8>/rank-<5>/segment.sock`, must stay within the 107 bytes of its address. */
@@ -15,6 +16,18 @@ const seed = z
   .string()
   .regex(/^(\[[0-9a-fA-F:.]+\]|[\d.]+):\d{1,5}$/, "must be ADDRESS:PORT, such as 10.0.0.1:7400");
 
+const endpoint = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:.]+\]|[\d.]+):\d{1,5}$/, "must be ADDRESS:PORT, such as 0.0.0.0:162");
+
+const bmcUrl = z.string().refine((text) => parseBmcUrl(text).ok, {
+  error: (issue) => {
+    const parsed = parseBmcUrl(String(issue.input));
+    return parsed.ok ? "" : parsed.error.detail;
+  },
+});
+
+/** Named as flags are: `--bmc-password-file`, and `bmc-password-file = "…"` in a file. */
 const agentSchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9-]{1,32}$/, "must be 1 to 32 of a-z, 0-9 and -"),
   address: z
@@ -27,6 +40,13 @@ const agentSchema = z.strictObject({
   witness: z.boolean().default(false),
   shm: z.string().startsWith("/").max(SHM_CHARACTERS_MAX).default("/dev/shm"),
   log: z.enum(["fault", "event", "detail"]).default("event"),
+  bmc: z.array(bmcUrl, { error: 'must be a list, such as ["kcs:/dev/ipmi0"]' }).default([]),
+  "bmc-password-file": z.string().min(1).nullable().default(null),
+  "bmc-poll-seconds": z.number().min(0.1).max(3600).default(5),
+  pet: endpoint.nullable().default(null),
+  "pet-acknowledge": z.boolean().default(true),
+  "hooks-token-file": z.string().min(1).nullable().default(null),
+  "hooks-spool": z.string().startsWith("/", "must be a full path").nullable().default(null),
 });
 
 export interface AgentOptions {
@@ -39,6 +59,15 @@ export interface AgentOptions {
   readonly witness: boolean;
   readonly shm: string;
   readonly log: "fault" | "event" | "detail";
+  /** URLs of the BMCs that this agent watches; the first is its own machine's. */
+  readonly bmc: readonly string[];
+  readonly bmcPasswordFile: string | null;
+  readonly bmcPollSeconds: number;
+  /** Where traps of BMCs are heard. */
+  readonly pet: string | null;
+  readonly petAcknowledge: boolean;
+  readonly hooksTokenFile: string | null;
+  readonly hooksSpool: string | null;
 }
 
 /** What is given so far; undefined: not given. */
@@ -66,7 +95,9 @@ function lineOfSyntaxError(text: string, message: string): number {
 }
 
 function lineOfKey(text: string, key: string): number | null {
-  const index = text.split("\n").findIndex((line) => line.trimStart().startsWith(key));
+  const isOf = (line: string): boolean =>
+    line.startsWith(key) && !/^[\w-]/.test(line.slice(key.length));
+  const index = text.split("\n").findIndex((line) => isOf(line.trimStart()));
   return index === -1 ? null : index + 1;
 }
 
@@ -85,10 +116,12 @@ interface Source {
   readonly text: string;
 }
 
-function complain(issue: z.core.$ZodIssue, given: PartialOptions, file: Source | null): CliError {
+type Flags = Readonly<Record<string, unknown>>;
+
+function complain(issue: z.core.$ZodIssue, flags: Flags, file: Source | null): CliError {
   const isUnknown = issue.code === "unrecognized_keys";
   const key = isUnknown ? String(issue.keys[0]) : String(issue.path[0] ?? "");
-  const isFlag = (given as Record<string, unknown>)[key] !== undefined;
+  const isFlag = flags[key] !== undefined;
   const what = isUnknown ? "is no setting of an agent" : issue.message;
   const known = `known are: ${Object.keys(agentSchema.shape).join(", ")}`;
   if (file !== null && !isFlag) {
@@ -109,16 +142,32 @@ function complain(issue: z.core.$ZodIssue, given: PartialOptions, file: Source |
   return new CliError(`--${key}: ${what}`, EXIT_USAGE, "see holdfast agent --help");
 }
 
+function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function camel(name: string): string {
+  return name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** What the schema gives, under the names of `AgentOptions`. */
+function named(settings: z.output<typeof agentSchema>): AgentOptions {
+  const entries = Object.entries(settings).map(([name, value]) => [camel(name), value]);
+  return Object.fromEntries(entries) as AgentOptions;
+}
+
 export function agentOptions(given: PartialOptions, file: Source | null): AgentOptions {
   const fromFile = file === null ? {} : readToml(file.path, file.text);
   const flags = Object.fromEntries(
-    Object.entries(given).filter(([, value]) => value !== undefined),
+    Object.entries(given)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [kebab(name), value]),
   );
   const parsed = agentSchema.safeParse({ ...fromFile, ...flags });
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return named(parsed.data);
   const { issues } = parsed.error;
   // A setting that is misspelt is why another one is missing.
   const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
   if (issue === undefined) throw parsed.error;
-  throw complain(issue, given, file);
+  throw complain(issue, flags, file);
 }

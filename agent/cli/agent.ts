@@ -7,6 +7,8 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import { type CallhomeSettings, openCallhome } from "../callhome/io/open-callhome.ts";
+import { watchedBmc } from "../callhome/io/watched-bmc.ts";
 import { openAgent } from "../job/io/open-agent.ts";
 import type { NodeId } from "../membership/membership.ts";
 import type { Endpoint } from "../runtime/datagrams.ts";
@@ -34,6 +36,18 @@ Examples:
     join = ["10.0.0.2:7400", "10.0.0.3:7400"]
     found = true
 
+  Watch this machine's BMC, and hear hooks and traps; holdfast events shows what came:
+    holdfast agent --config /etc/holdfast.toml --bmc kcs:/dev/ipmi0 --pet 0.0.0.0:162
+
+    # in /etc/holdfast.toml
+    bmc = ["kcs:/dev/ipmi0", "lan://monitor@10.0.1.1"]
+    bmc-password-file = "/etc/holdfast/bmc-password"
+    bmc-poll-seconds = 5
+    pet = "0.0.0.0:162"
+    pet-acknowledge = true
+    hooks-token-file = "/etc/holdfast/hooks-token"
+    hooks-spool = "/var/spool/holdfast"
+
 After a restart an agent finds its cluster again from its data folder.
 `;
 
@@ -43,12 +57,12 @@ interface Flags extends PartialOptions {
   readonly json?: boolean;
 }
 
-function endpointOf(text: string): Endpoint {
+function endpointOf(text: string, flag = "--join"): Endpoint {
   const colon = text.lastIndexOf(":");
   const address = text.slice(0, colon).replace(/^\[|\]$/g, "");
   const port = Number(text.slice(colon + 1));
   if (isIP(address) === 0 || port < 1 || port > 65_535) {
-    throw new CliError(`--join ${text}: must be ADDRESS:PORT, such as 10.0.0.1:7400`, EXIT_CONFIG);
+    throw new CliError(`${flag} ${text}: must be ADDRESS:PORT, such as 10.0.0.1:7400`, EXIT_CONFIG);
   }
   return { address, port };
 }
@@ -79,6 +93,19 @@ function onSignals(stop: () => Promise<void>): void {
   process.on("SIGINT", leave);
 }
 
+/** Without any of it an agent still takes hooks from its own machine. */
+function callhomeOf(options: AgentOptions): CallhomeSettings {
+  const { bmcPasswordFile, pet, petAcknowledge, hooksTokenFile, hooksSpool } = options;
+  return {
+    bmcs: options.bmc.map((url) => watchedBmc(url, bmcPasswordFile)),
+    pollMs: options.bmcPollSeconds * 1000,
+    pet: pet === null ? null : endpointOf(pet, "--pet"),
+    petAcknowledges: petAcknowledge,
+    hooksTokenFile,
+    spool: hooksSpool,
+  };
+}
+
 async function runAgent(options: AgentOptions, isJson: boolean): Promise<void> {
   const log = (isJson ? jsonLog : stderrLog)(options.id, options.log);
   const agent = await openAgent({
@@ -88,10 +115,11 @@ async function runAgent(options: AgentOptions, isJson: boolean): Promise<void> {
     role: options.witness ? "witness" : "worker",
     dataFolder: resolve(options.data),
     sharedMemory: options.shm,
-    seeds: options.join.map(endpointOf),
+    seeds: options.join.map((seed) => endpointOf(seed)),
     // Nobody to join: then this node is the beginning.
     found: options.found || options.join.length === 0,
     log,
+    companion: (host) => openCallhome(callhomeOf(options), host),
   });
   if (!agent.ok) throw new CliError(agent.error, EXIT_CONFIG);
   onSignals(() => agent.value.stop());
@@ -108,6 +136,17 @@ function collect(value: string, previous: readonly string[] | undefined): readon
   return [...(previous ?? []), ...value.split(",")];
 }
 
+/** A URL may hold commas. */
+function append(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value];
+}
+
+function secondsOf(text: string): number {
+  const seconds = Number(text);
+  if (/^\d+(?:\.\d+)?$/.test(text) && seconds > 0) return seconds;
+  throw new InvalidArgumentError("must be a number of seconds");
+}
+
 export function agentCommand(): Command {
   return new Command("agent")
     .description("run the agent of this node")
@@ -120,6 +159,18 @@ export function agentCommand(): Command {
     .option("--bootstrap", "the same as --found")
     .option("--witness", "vote, but run no programs")
     .option("--shm <folder>", "folder on tmpfs for shared memory (default /dev/shm)")
+    .option("--bmc <url>", "watch this BMC; may be repeated, this machine's own first", append)
+    .option("--bmc-password-file <file>", "file of mode 0600 with the BMCs' password")
+    .option("--bmc-poll-seconds <seconds>", "look at a BMC's log so often (default 5)", secondsOf)
+    .option(
+      "--pet <address:port>",
+      "hear traps of BMCs there, such as 0.0.0.0:162 (default: nowhere)",
+    )
+    .option(
+      "--hooks-token-file <file>",
+      "file of mode 0600: hooks of other machines need this token",
+    )
+    .option("--hooks-spool <folder>", "take the hooks that were left there while no agent ran")
     .option("--log <level>", "fault, event or detail (default event)")
     .option("--json", "say what happens as JSON lines on standard output")
     .option("--config <file>", "read these settings from a TOML file; flags win over it")

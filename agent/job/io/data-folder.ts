@@ -3,9 +3,10 @@
  *
  *   format        `holdfast data 1`; written once, checked before anything else is touched
  *   lock          held (flock) while an agent runs, so the kernel lets go of it however the agent ends; holds its pid
- *   state/        documents of decisions: membership, one for each job record
+ *   state/        documents of decisions: membership, one for each job record, what was told of each watched BMC
  *   checkpoints/  the checkpoint store's
  *   jobs/         output of programs: `<job>/rank-<r>.log`
+ *   events/       the journal of events
  *   run/          a note for each child process of the running agent
  *   decisions.log JSON lines
  */

@@ -6,6 +6,7 @@
  */
 import { mkdirSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Hono } from "hono";
 import { createCore } from "../../../core/core.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import { shardRoutes } from "../../checkpoint/io/shard-routes.ts";
@@ -52,7 +53,29 @@ export interface AgentSettings {
   readonly seeds: readonly Endpoint[];
   readonly found: boolean;
   readonly log: Log;
+  /** What this agent does besides; null: nothing. */
+  readonly companion: OpenCompanion | null;
 }
+
+/** Lives as long as the agent, on its data folder and its port, and knows nothing of jobs. */
+export interface Companion {
+  readonly routes: Hono;
+  begin(): void;
+  stop(): Promise<void>;
+}
+
+export interface CompanionHost {
+  readonly id: string;
+  readonly address: string;
+  readonly port: number;
+  readonly dataFolder: string;
+  readonly disk: Disk;
+  readonly log: Log;
+  readonly onDefect: (detail: string) => void;
+}
+
+/** Opened once the data folder is the agent's own. The error is one line for the user: the agent does not start. */
+export type OpenCompanion = (host: CompanionHost) => Promise<Result<Companion, string>>;
 
 export interface OpenAgent {
   /** Leaves the cluster, then ends everything. */
@@ -196,15 +219,29 @@ function serve(
   settings: AgentSettings,
   agent: AgentProcess,
   store: StoreClient,
+  companion: Companion | null,
 ): Result<Server, BindError> {
+  const routes = agentApi(agent);
+  if (companion !== null) routes.route("/", companion.routes);
   return startServer({
     address: settings.address,
     port: settings.port,
     large: new Map([["/v1/shards", shardRoutes(store)]]),
-    routes: agentApi(agent),
+    routes,
     accept: (connection) => agent.links.accept(connection),
     onDefect: agent.onDefect,
   });
+}
+
+function openCompanion(
+  settings: AgentSettings,
+  { folder, disk }: Claimed,
+  agent: AgentProcess,
+): Promise<Result<Companion | null, OpenFailure>> {
+  const { id, address, port, log, companion } = settings;
+  if (companion === null) return Promise.resolve(ok(null));
+  const { onDefect } = agent;
+  return companion({ id, address, port, dataFolder: folder.path, disk, log, onDefect });
 }
 
 export async function openAgent(settings: AgentSettings): Promise<Result<OpenAgent, OpenFailure>> {
@@ -242,8 +279,13 @@ export async function openAgent(settings: AgentSettings): Promise<Result<OpenAge
     folder.release();
     return err(line);
   };
-  const server = serve(settings, agent, store);
-  if (!server.ok) return abandon(whyNotBound(server.error, settings, "TCP"));
+  const companion = await openCompanion(settings, claimed.value, agent);
+  if (!companion.ok) return abandon(companion.error);
+  const server = serve(settings, agent, store, companion.value);
+  if (!server.ok) {
+    await companion.value?.stop();
+    return abandon(whyNotBound(server.error, settings, "TCP"));
+  }
   const datagrams = await openDatagrams({
     address: settings.address,
     port: settings.port,
@@ -253,13 +295,15 @@ export async function openAgent(settings: AgentSettings): Promise<Result<OpenAge
       settings.log.say("detail", `${bytes} bytes of garbage over UDP from ${address}, dropped`),
   });
   if (!datagrams.ok) {
+    await companion.value?.stop();
     await server.value.stop();
     return abandon(whyNotBound(datagrams.error, settings, "UDP"));
   }
   agent.begin(datagrams.value, settings.seeds);
+  companion.value?.begin();
   return ok({
     stop: async () => {
-      await agent.leave(LEAVE_WITHIN_MS);
+      await Promise.all([agent.leave(LEAVE_WITHIN_MS), companion.value?.stop()]);
       agent.stop();
       await server.value.stop();
       await store.close();
