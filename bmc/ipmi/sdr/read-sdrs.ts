@@ -129,7 +129,7 @@ class ChainReader {
   /** null: go on. */
   *#readSome(): Part<BmcError | "changed" | null> {
     const ids = this.#wanted();
-    const fetched = yield* this.#reader.fetch(ids);
+    const fetched = yield* this.#reader.readRecords(ids);
     let isGuessRight = true;
     for (const [index, one] of fetched.entries()) {
       const recordId = ids[index];

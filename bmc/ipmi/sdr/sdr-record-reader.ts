@@ -94,7 +94,7 @@ export class SdrRecordReader {
   }
 
   /** In the order of the ids; ends with the first that is no record, since what was asked after it rests on a guess. */
-  *fetch(recordIds: readonly number[]): Part<readonly Fetched[]> {
+  *readRecords(recordIds: readonly number[]): Part<readonly Fetched[]> {
     const answers = yield* this.#askHeads(recordIds);
     const fetched: Fetched[] = [];
     for (const [index, recordId] of recordIds.entries()) {
