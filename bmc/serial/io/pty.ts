@@ -19,6 +19,8 @@ const FLAGS =
 export interface Pty {
   /** Non-blocking. */
   readonly masterFd: number;
+  /** The device end, kept open here: for whoever looks at its settings. */
+  readonly slaveFd: number;
   /** Such as `/dev/pts/3`: what a client opens. */
   readonly slavePath: string;
   /** Next bytes that a client wrote; null after `close`. One call at a time. */
@@ -62,8 +64,8 @@ export function openPty(linkPath: string | null = null): Pty {
 
 class OpenPty implements Pty {
   readonly masterFd: number;
+  readonly slaveFd: number;
   readonly slavePath: string;
-  readonly #slaveFd: number;
   readonly #linkPath: string | null;
   readonly #reader: FdReader;
   readonly #writer: FdWriter;
@@ -72,7 +74,7 @@ class OpenPty implements Pty {
   constructor(masterFd: number, slaveFd: number, slavePath: string, linkPath: string | null) {
     this.masterFd = masterFd;
     this.slavePath = slavePath;
-    this.#slaveFd = slaveFd;
+    this.slaveFd = slaveFd;
     this.#linkPath = linkPath;
     this.#reader = streamReader(masterFd);
     this.#writer = new FdWriter(masterFd, slavePath);
@@ -99,7 +101,7 @@ class OpenPty implements Pty {
         unlinkSync(this.#linkPath);
       } catch {}
     }
-    libc.close(this.#slaveFd);
+    libc.close(this.slaveFd);
     libc.close(this.masterFd);
   }
 }

@@ -87,16 +87,17 @@ export interface LineSettings {
   readonly vtime: number;
 }
 
-function controlFlags(settings: LineSettings): number {
+/** Without the rate. */
+export function controlFlags(settings: LineSettings): number {
   let flags = CFLAG.CREAD | CFLAG.CLOCAL | DATA_BITS_FLAG[settings.dataBits];
   flags |= PARITY_FLAG[settings.parity];
   if (settings.stopBits !== 1) flags |= CFLAG.CSTOPB;
   if (settings.hupcl) flags |= CFLAG.HUPCL;
   if (settings.rtscts) flags |= CFLAG.CRTSCTS;
-  return flags;
+  return flags >>> 0;
 }
 
-function inputFlags(settings: LineSettings): number {
+export function inputFlags(settings: LineSettings): number {
   let flags = IFLAG.IGNBRK;
   flags |= settings.parity === "none" ? IFLAG.IGNPAR : IFLAG.INPCK;
   if (settings.xon) flags |= IFLAG.IXON;
