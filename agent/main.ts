@@ -2,8 +2,8 @@
  * The entry of the executable.
  *
  * A proxy is started in the middle of a recovery, when every millisecond counts, and needs none of what the commands load
- * (an HTTP framework, a command line parser, schemas: 40 ms). A delta of small files is made in the time that loading the
- * rest would take. So this file looks at the first argument before it loads anything. These are the only dynamic imports
+ * (an HTTP framework, a command line parser, schemas: 40 ms). A delta of small files is made, and a BMC's log is read, in
+ * the time that loading the rest would take. So this file looks at the first argument before it loads anything. These are the only dynamic imports
  * of the project; the bundler puts them all into the executable.
  */
 async function main(): Promise<void> {
@@ -17,6 +17,12 @@ async function main(): Promise<void> {
   } else if (command === "delta") {
     const { runDeltaCommand } = await import("./cli/delta-only.ts");
     await runDeltaCommand(process.argv.slice(2));
+  } else if (command === "bmc" && args[0] === "emulate") {
+    const { runEmulateCommand } = await import("./cli/bmc-emulate-only.ts");
+    await runEmulateCommand(process.argv.slice(2));
+  } else if (command === "bmc" || (command === "help" && args[0] === "bmc")) {
+    const { runBmcCommand } = await import("./cli/bmc-only.ts");
+    await runBmcCommand(process.argv.slice(2));
   } else {
     const { runCli } = await import("./cli/cli.ts");
     await runCli(process.argv.slice(2));

@@ -1,13 +1,25 @@
 /**
  * `holdfast bmc` without the code of the other commands: reading a log is measured as a whole process, so its start counts.
  */
-
+import type { Command } from "commander";
+import { emulateCommand } from "./bmc/emulate.ts";
 import { realWorld } from "./bmc/real-world.ts";
 import { bmcCommand } from "./bmc.ts";
+import { CliError, EXIT_USAGE } from "./cli-error.ts";
 import { runProgram } from "./program.ts";
 
-export async function runBmcCommand(args: readonly string[]): Promise<void> {
-  await runProgram({ shown: [bmcCommand(realWorld())] }, args);
+/** Here for the help only: `agent/main.ts` loads the emulator where it is asked for. */
+function notLoaded(): Promise<void> {
+  const remedy = "holdfast bmc emulate OPTIONS";
+  throw new CliError("emulate comes first behind bmc", EXIT_USAGE, remedy);
+}
+
+export function runBmcCommand(args: readonly string[]): Promise<void> {
+  return runAlone(bmcCommand(realWorld(), [emulateCommand(notLoaded)]), args);
+}
+
+export async function runAlone(bmc: Command, args: readonly string[]): Promise<void> {
+  await runProgram({ shown: [bmc] }, args);
   // Listeners for signals would keep this process alive. What was printed goes first, however slowly it is read.
   await Promise.all([drained(process.stdout), drained(process.stderr)]);
   process.exit();

@@ -13,6 +13,7 @@ import { EXIT_HELP, URL_HELP } from "./bmc/session.ts";
 import { watchCommand } from "./bmc/watch.ts";
 import { watchdogCommand } from "./bmc/watchdog.ts";
 import type { BmcWorld } from "./bmc/world.ts";
+import { BMC_DESCRIPTION } from "./bmc/world.ts";
 
 const EXAMPLES = `
 Examples:
@@ -23,8 +24,6 @@ Examples:
   holdfast bmc power off --wait
   holdfast bmc emulate --lan 127.0.0.1:9623 --pty ./bmc-tty      a BMC to try all this with
 `;
-
-export const BMC_DESCRIPTION = "talk to a BMC: event log, sensors, inventory, power, watchdog";
 
 /** What wants no BMC, or loads much, is given from outside. */
 export function bmcCommand(world: BmcWorld, more: readonly Command[] = []): Command {

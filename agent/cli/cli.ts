@@ -1,9 +1,13 @@
 /**
  * All commands of the executable, in the order in which its help shows them.
  */
+import { Command } from "commander";
 import { agentCommand } from "./agent.ts";
+import { BMC_DESCRIPTION } from "./bmc/world.ts";
 import { deltaCommand } from "./delta.ts";
 import { demoCommand, janitorCommand } from "./demo.ts";
+import { eventsCommand } from "./events.ts";
+import { hookCommand } from "./hook.ts";
 import { jobCommand } from "./job.ts";
 import { runProgram } from "./program.ts";
 import { runCommand } from "./run.ts";
@@ -17,6 +21,10 @@ export function runCli(args: readonly string[]): Promise<void> {
     statusCommand(),
     jobCommand(),
     whatIfCommand(),
+    eventsCommand(),
+    hookCommand(),
+    // Never run from here: `agent/main.ts` has an entry of its own for it.
+    new Command("bmc").description(BMC_DESCRIPTION),
     deltaCommand(),
     demoCommand(),
   ];

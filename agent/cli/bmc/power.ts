@@ -7,7 +7,8 @@
  */
 import { Argument, Command } from "commander";
 import type { Bmc, PowerAction, PowerStatus } from "../../../bmc/bmc.ts";
-import type { BmcErrorKind } from "../../../bmc/bmc-error.ts";
+import { type BmcError, type BmcErrorKind, bmcError } from "../../../bmc/bmc-error.ts";
+import type { Result } from "../../../core/result.ts";
 import { oneLine } from "../../runtime/io/log.ts";
 import { CliError, EXIT_USAGE } from "../cli-error.ts";
 import {
@@ -62,6 +63,20 @@ function isReached(action: PowerAction, isOn: boolean, wasOff: boolean): boolean
   return !isOn;
 }
 
+function notReached(
+  action: PowerAction,
+  withinMs: number,
+  last: Result<PowerStatus, BmcError>,
+  wasOff: boolean,
+): BmcError {
+  const seen = last.ok
+    ? `is ${last.value.isOn ? "on" : "off"}`
+    : "is in a state that is not known: the BMC does not answer";
+  const never = action === "cycle" && !wasOff ? ", and was never seen off" : "";
+  const after = `${action} was accepted, but after ${formatSeconds(withinMs)} the machine`;
+  return bmcError("timeout", `${after} ${seen}${never}; give more time with --within`);
+}
+
 async function waitFor(
   world: BmcWorld,
   bmc: Bmc,
@@ -80,12 +95,7 @@ async function waitFor(
       throw bmcFailure(answer.error, bmc.url);
     }
     if (world.nowMs() >= untilMs) {
-      const state = answer.ok && answer.value.isOn ? "is on" : "is off";
-      const seen = answer.ok ? state : "is not known: the BMC does not answer";
-      const never = action === "cycle" && !wasOff ? ", and was never seen off" : "";
-      const after = formatSeconds(withinMs);
-      const detail = `${action} was accepted, but after ${after} the machine ${seen}${never}; give more time with --within`;
-      throw bmcFailure({ kind: "timeout", detail }, bmc.url);
+      throw bmcFailure(notReached(action, withinMs, answer, wasOff), bmc.url);
     }
     world.showProgress?.(`waiting for ${action}`);
     await world.sleep(POLL_MS);
