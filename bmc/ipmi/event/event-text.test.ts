@@ -37,7 +37,7 @@ describe("a record in words", () => {
     expect(wordsOf(record.value)).toMatchObject({
       category: "power-unit",
       subject: "sensor 0x01",
-      text: "power unit sensor 0x01: not redundant any more, resources are sufficient",
+      text: "power unit sensor 0x01: non-redundant, sufficient resources from redundant",
       severity: "critical",
       isAssertion: true,
     });
@@ -108,7 +108,7 @@ describe("a record in words", () => {
     ],
     [
       { sensorType: 0x2b, data1: 0xc7, data2: 0x09 },
-      "software or firmware change was successful, system firmware (EFI/BIOS)",
+      "detected software or firmware change was successful, system firmware (EFI/BIOS)",
     ],
     [
       { sensorType: 0x08, data1: 0x36, data3: 0x03 },

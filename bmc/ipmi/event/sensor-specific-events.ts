@@ -13,7 +13,7 @@ const ACPI_STATES: readonly StateRow[] = [
   ["i", "S3, sleeping, processor and hardware context lost, memory retained"],
   ["i", "S4, suspended to disk"],
   ["i", "S5/G2, soft-off"],
-  ["i", "S4/S5, soft-off, which of the two is not known"],
+  ["i", "S4/S5, soft-off, undetermined"],
   ["i", "G3, mechanical off"],
   ["i", "sleeping in S1, S2 or S3"],
   ["i", "G1, sleeping"],
@@ -76,7 +76,7 @@ export const SENSOR_SPECIFIC_EVENTS: { readonly [sensorType: number]: readonly S
   9: [
     ["i", "power off / power down"],
     ["i", "power cycle"],
-    ["c", "240 VA power down"],
+    ["c", "240VA power down"],
     ["c", "interlock power down"],
     ["c", "AC or power input lost"],
     ["c", "soft power control failure"],
@@ -294,8 +294,8 @@ export const SENSOR_SPECIFIC_EVENTS: { readonly [sensorType: number]: readonly S
     ["c", "firmware or software incompatibility detected"],
     ["c", "invalid or unsupported hardware version"],
     ["c", "invalid or unsupported firmware or software version"],
-    ["i", "hardware change was successful"],
-    ["i", "software or firmware change was successful"],
+    ["i", "detected hardware change was successful"],
+    ["i", "detected software or firmware change was successful"],
   ],
   // FRU state
   44: [
