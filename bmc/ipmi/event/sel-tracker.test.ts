@@ -107,9 +107,8 @@ function playHistory(operations: readonly Operation[], log: ModelLog): void {
     if (entry !== undefined && known.length === 1 && known[0] === entry) lookNow();
   };
   const lookIfTwins = (): void => {
-    const known = log.entries.filter((one) => seen.has(one)).map(({ bytes }) => contentOf(bytes));
     const unseen = log.entries.filter((one) => !seen.has(one));
-    if (unseen.some(({ bytes }) => known.includes(contentOf(bytes)))) lookNow();
+    if (unseen.some(({ bytes }) => due.count(contentOf(bytes)) > 0)) lookNow();
   };
   const add = (sensor: number, isBetweenRequests = false): void => {
     if (log.isFull && !isBetweenRequests) lookIfLastKnown(log.entries[0]);
