@@ -69,6 +69,9 @@ function notCodeAt(text: string, at: number, before: string): string {
   return "";
 }
 
+/** What begins with none of these is code: the patterns need not be tried. */
+const MAY_BLANK: ReadonlySet<string> = new Set(["/", '"', "'"]);
+
 const BRACES: Readonly<Record<string, number>> = { "{": 1, "}": -1 };
 
 /**
@@ -90,7 +93,8 @@ export function codeOf(text: string): string {
   };
   while (out.length < text.length) {
     const at = out.length;
-    const skipped = templateAt(at) || notCodeAt(text, at, out.slice(-80));
+    const skipped =
+      templateAt(at) || (MAY_BLANK.has(text[at] ?? "") ? notCodeAt(text, at, out.slice(-80)) : "");
     const char = text[at] as string;
     if (skipped === "") depth += BRACES[char] ?? 0;
     out += skipped === "" ? char : skipped.replace(/[^\n]/g, " ");

@@ -15,8 +15,9 @@
  * record is deleted, so a new generation begins only when none of the known records is left. A record that was told keeps
  * what it was told under: nothing is re-keyed.
  *
- * Invariant: (epoch, content, nth) is never given twice, as long as the BMC's clock does not go back. Bounds: KNOWN_MAX records are remembered with their bytes, the oldest
- * are forgotten first, and GONE_MAX contents that could come again; one look costs O(log's size).
+ * Invariant: (epoch, content, nth) is never given twice, as long as the BMC's clock does not go back. Bounds: KNOWN_MAX
+ * records are remembered with their bytes, the oldest are forgotten first, and GONE_MAX contents that could come again; one
+ * look costs O(log's size).
  */
 
 import { SEL_LAST, SEL_RECORD_BYTES } from "../sel/get-sel-entry.ts";

@@ -393,11 +393,7 @@ export class Transactor {
 
 function unanswered(entry: Entry, nowMs: number): BmcError {
   const seconds = ((nowMs - entry.firstSentMs) / 1000).toFixed(1);
-  const doubt = entry.isOnce
-    ? "; whether it was carried out is unknown: look before repeating"
-    : "";
-  return bmcError(
-    "timeout",
-    `${requestName(entry.request)}: no answer to ${entry.sends} tries in ${seconds} s${doubt}`,
-  );
+  const doubt = "; whether it was carried out is unknown: look before repeating";
+  const what = `${requestName(entry.request)}: no answer to ${entry.sends} tries in ${seconds} s`;
+  return bmcError("timeout", entry.isOnce ? `${what}${doubt}` : what);
 }
