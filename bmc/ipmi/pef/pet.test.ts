@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { generatorOf } from "../sel/sel-record.ts";
+import { buildPet } from "../../emulator/pet.ts";
+import { canonicalRecord, generatorOf } from "../sel/sel-record.ts";
 import {
   acknowledgeOf,
   decodePet,
@@ -72,6 +73,50 @@ describe("a platform event trap", () => {
     expect(recordBytesOfPet(PET).toHex()).toBe(
       "00000255 51f54c 20000405736f00ffff".replaceAll(" ", ""),
     );
+  });
+
+  // The example of FreeIPMI's manual page ipmi-pet(8).
+  test("of FreeIPMI's manual is a chassis that was closed again", () => {
+    const sent =
+      "44454c4c5000105980 43b2c04f333358 0002 19e87e26 ffff 20 20 04 20 73 18 00 8001ff0000000000 19 000002a2 0100 c1";
+    const decoded = decodePet(356_224, Uint8Array.fromHex(sent.replaceAll(" ", "")));
+    if (!decoded.ok) throw new Error(JSON.stringify(decoded.error));
+    expect(decoded.value).toMatchObject({
+      sensorType: 0x05,
+      isAssertion: false,
+      offset: 0,
+      sequence: 2,
+      utcOffsetMinutes: null,
+      sensorNumber: 0x73,
+      manufacturerId: 674,
+    });
+    expect(petSeverity(decoded.value)).toBe("ok");
+    expect(recordOfPet(decoded.value)).toMatchObject({ data1: 0x80, data2: 0x01, data3: 0xff });
+  });
+
+  test("of the emulated BMC, written without a look at this decoder, is the record that it was made of", () => {
+    const record = Uint8Array.fromHex("34120290b3c66520000 40c30ef310207".replaceAll(" ", ""));
+    const datagram = buildPet({
+      community: "trap",
+      guid: Uint8Array.fromHex(GUID),
+      sequence: 0xfffe,
+      seconds: 0x65c6b390,
+      utcOffsetMinutes: -90,
+      severity: 0x10,
+      entityId: 0x20,
+      entityInstance: 3,
+      manufacturerId: 0x1291,
+      systemId: 7,
+      upTimeMs: 123_450,
+      record,
+    });
+    const decoded = decodePetTrap(datagram);
+    if (!decoded.ok) throw new Error(JSON.stringify(decoded.error));
+    const { community, pet } = decoded.value;
+    expect(community).toBe("trap");
+    expect(pet).toMatchObject({ guid: GUID, sequence: 0xfffe, utcOffsetMinutes: -90, systemId: 7 });
+    expect(recordBytesOfPet(pet).toHex()).toBe(canonicalRecord(record).toHex());
+    expect(petTimeMs(pet)).toBe((0x65c6b390 + 90 * 60) * 1000);
   });
 
   test("without event data has the offset of its number", () => {
