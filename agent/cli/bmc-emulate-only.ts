@@ -11,5 +11,5 @@ import { runAlone } from "./bmc-only.ts";
 export function runEmulateCommand(args: readonly string[]): Promise<void> {
   const world = realWorld();
   const emulate = emulateCommand((flags) => runEmulator(world, flags));
-  return runAlone(bmcCommand(world, [emulate]), args);
+  return runAlone(bmcCommand(world, [emulate]), world, args);
 }

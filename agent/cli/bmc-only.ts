@@ -3,7 +3,7 @@
  */
 import type { Command } from "commander";
 import { emulateCommand } from "./bmc/emulate.ts";
-import { realWorld } from "./bmc/real-world.ts";
+import { type RealWorld, realWorld } from "./bmc/real-world.ts";
 import { bmcCommand } from "./bmc.ts";
 import { CliError, EXIT_USAGE } from "./cli-error.ts";
 import { runProgram } from "./program.ts";
@@ -15,18 +15,25 @@ function notLoaded(): Promise<void> {
 }
 
 export function runBmcCommand(args: readonly string[]): Promise<void> {
-  return runAlone(bmcCommand(realWorld(), [emulateCommand(notLoaded)]), args);
+  const world = realWorld();
+  return runAlone(bmcCommand(world, [emulateCommand(notLoaded)]), world, args);
 }
 
-export async function runAlone(bmc: Command, args: readonly string[]): Promise<void> {
+export async function runAlone(
+  bmc: Command,
+  world: RealWorld,
+  args: readonly string[],
+): Promise<void> {
   await runProgram({ shown: [bmc] }, args);
   // Listeners for signals would keep this process alive. What was printed goes first, however slowly it is read.
-  await Promise.all([drained(process.stdout), drained(process.stderr)]);
+  await Promise.race([world.settled(), whenGone(world.interrupted)]);
   process.exit();
 }
 
-function drained(stream: NodeJS.WriteStream): Promise<void> {
+/** Who interrupts, or reads no more, does not want the rest. */
+function whenGone(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    stream.write("", () => resolve());
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
   });
 }

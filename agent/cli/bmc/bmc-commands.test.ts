@@ -553,6 +553,9 @@ describe("help", () => {
       const { out } = await new Scene().run(name, "--help");
       expect(out).toContain("Examples:");
       expect(out).toContain("Exit codes:");
+      for (const { exitCode } of Object.values(BMC_ERRORS)) {
+        expect(out.slice(out.indexOf("Exit codes:"))).toMatch(new RegExp(`\\b${exitCode} [a-z]`));
+      }
       expect(out).toContain(`holdfast bmc ${name}`);
     },
   );

@@ -18,7 +18,8 @@ import {
 import type { BmcWorld } from "./world.ts";
 
 const HELP = `
-A device with a wrong checksum is shown as far as it can be trusted; then the exit code is 91 (89 or 90 for other damage).
+A damaged device is shown with what is wrong with it, never as if it were sound; then the exit code is that of the damage: 91 for
+a wrong checksum, 89 or 90 for other damage.
 
 Examples:
   holdfast bmc fru --bmc lan://admin@10.0.0.5

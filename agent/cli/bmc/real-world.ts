@@ -25,14 +25,39 @@ function interruption(): AbortSignal {
   return controller.signal;
 }
 
-export function realWorld(): BmcWorld {
+export interface RealWorld extends BmcWorld {
+  /** Resolves when what was printed has been taken by whoever reads it: the process may end then. */
+  settled(): Promise<void>;
+}
+
+/** A pipe takes 64 KiB at once; a process that ends before the rest was read loses it. */
+class Printer {
+  readonly #stream: NodeJS.WriteStream;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+  }
+
+  print(text: string): void {
+    const done = Promise.withResolvers<void>();
+    this.#stream.write(`${text}\n`, () => done.resolve());
+    this.#last = done.promise;
+  }
+
+  settled(): Promise<void> {
+    return this.#last;
+  }
+}
+
+export function realWorld(): RealWorld {
   const interrupted = interruption();
+  const printer = new Printer(process.stdout);
   return {
+    settled: () => printer.settled(),
     open: (url, { passwordFile, onNotice }) => openBmc(url, { passwordFile, onNotice }),
     env: process.env,
-    print: (text) => {
-      process.stdout.write(`${text}\n`);
-    },
+    print: (text) => printer.print(text),
     say: (text) => {
       process.stderr.write(`${text}\n`);
     },

@@ -38,12 +38,16 @@ const REMEDIES: { readonly [kind in BmcErrorKind]?: string } = {
   untrusted: "give the certificate's fingerprint or authority in the URL",
 };
 
+/** Most errors say what to do where they are made, and know better. */
+const HAS_REMEDY =
+  /[;?]|: (?:ask|check|choose|give|load|name|put|run|see|set|stop|try|use|chmod)\b/;
+
 export function bmcFailure(error: BmcError, url: string): CliError {
   const detail = oneLine(error.detail);
   const { title, exitCode } = BMC_ERRORS[error.kind];
   const where = detail.includes(url) ? detail : `${url}: ${detail}`;
   const message = detail.includes(title) ? where : `${title}: ${where}`;
-  const remedy = message.includes("; ") ? undefined : REMEDIES[error.kind];
+  const remedy = HAS_REMEDY.test(detail) ? undefined : REMEDIES[error.kind];
   return new CliError(message, exitCode, remedy);
 }
 
@@ -58,10 +62,11 @@ named with --password-file: never from the command line or the URL.
 `;
 
 export const EXIT_HELP: string = `
-Exit codes: 0 done; 2 wrong command line or URL; 66 no such device; 69 not reached; 74 connection broke; 75 no answer;
-77 permission denied; 78 no password; 80 no terminal; 81 baud rate refused; 82 wrong password; 83 no cipher suite;
-84 no session; 85 privilege too low; 86 not supported; 87 refused; 88 busy; 89 unreadable answer; 90 truncated record;
-91 wrong checksum; 92 changed while read; 93 certificate not trusted; 130 interrupted.
+Exit codes: 0 done; 2 wrong command line or URL; 64 request cannot be sent; 66 no such device; 69 not reached; 73 device in
+use; 74 connection broke; 75 no answer; 77 permission denied; 78 no password; 80 no terminal; 81 baud rate refused;
+82 wrong password; 83 no cipher suite; 84 no session; 85 privilege too low; 86 not supported; 87 refused; 88 busy;
+89 unreadable answer; 90 truncated record; 91 wrong checksum; 92 changed while read; 93 certificate not trusted;
+94 no device of the IPMI driver; 129, 130, 143 ended by a signal; 141 nobody reads the output.
 `;
 
 export function withBmcOptions(command: Command): Command {

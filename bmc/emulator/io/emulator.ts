@@ -123,6 +123,8 @@ class RunningEmulator implements Emulator {
             const peer = { address, port: peerPort };
             this.#do(this.#machine.step({ kind: "datagram", bytes, peer }, Date.now()));
           },
+          // A console that has gone: its port refuses what is still on the way. Without a handler it would end the process.
+          error: () => undefined,
         },
       });
     } catch (error) {
