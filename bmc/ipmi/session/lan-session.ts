@@ -34,13 +34,9 @@ import { Handshake, type HandshakeOptions } from "./handshake.ts";
 import type { OpenedSession } from "./key-exchange.ts";
 import { isRepeatable } from "./repeatable.ts";
 import { SecureChannel } from "./secure-channel.ts";
-import {
-  requestName,
-  Transactor,
-  type TransactorEffect,
-  type TransactorOptions,
-} from "./transactor.ts";
+import { Transactor, type TransactorEffect, type TransactorOptions } from "./transactor.ts";
 import { Conversation, isThere } from "./turns.ts";
+import { requestName } from "./unanswered.ts";
 
 export type LanEvent =
   /** Opens the session if there is none; `done` with an empty reply once it is open. */

@@ -14,10 +14,12 @@
  */
 import { assert } from "../../../core/assert.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
-import { type BmcError, bmcError } from "../../bmc-error.ts";
+import type { BmcError } from "../../bmc-error.ts";
 import type { IpmiReply, IpmiRequest } from "../ipmi.ts";
 import { SEQUENCE_COUNT } from "../message.ts";
 import { isRepeatable } from "./repeatable.ts";
+import { SequenceNumbers } from "./sequence-numbers.ts";
+import { isLater, NODE_BUSY, stillBusy, unanswered } from "./unanswered.ts";
 import { AdaptiveWindow, type WindowOptions } from "./window.ts";
 
 export interface TransactorOptions extends WindowOptions {
@@ -81,6 +83,10 @@ interface Entry {
   sequence: number;
   sends: number;
   isInFlight: boolean;
+  /** Of its last send, counted over all sends. */
+  sendIndex: number;
+  /** Answers that came to what was sent after it. */
+  passedBy: number;
   firstSentMs: number;
   /** When it was first sent again. */
   resentMs: number;
@@ -91,32 +97,21 @@ interface Entry {
   busySinceMs: number;
 }
 
-const NODE_BUSY = 0xc0;
-const TIMED_OUT = 0xc3;
-const RESPONSE_LOST = 0xce;
-const DUPLICATE = 0xcf;
-/** D0h SDR update, D1h firmware update, D2h initialising. */
-const UPDATING_MIN = 0xd0;
-const UPDATING_MAX = 0xd2;
+/** Later answers after which the one that is missing is taken for lost; TCP's three duplicates. */
+const PASSED_BY_MAX = 3;
+/** From this send on a request goes alone: it may be that the BMC bears no other beside it. */
+const SENDS_ALONE_MIN = 3;
 const BUSY_PAUSE_MS_MIN = 20;
 const BUSY_PAUSE_MS_MAX = 1_000;
-
-export function requestName(request: IpmiRequest): string {
-  const hex = (value: number): string => value.toString(16).padStart(2, "0");
-  return `request ${hex(request.netFn)}/${hex(request.command)}h`;
-}
 
 export class Transactor {
   readonly #options: TransactorOptions;
   readonly #window: AdaptiveWindow;
   /** By sequence number: sent, and either in flight or to be resent. */
   readonly #entries: (Entry | null)[] = new Array<Entry | null>(SEQUENCE_COUNT).fill(null);
-  /** When a number may be used again. */
-  readonly #restsUntilMs: number[] = new Array<number>(SEQUENCE_COUNT).fill(0);
+  readonly #numbers = new SequenceNumbers();
   #inFlight = 0;
-  /** When each number was released last, counted in releases. */
-  readonly #releases: number[] = new Array<number>(SEQUENCE_COUNT).fill(0);
-  #releaseCount = 0;
+  #sendCount = 0;
   /** Timed out, to be sent again before anything else. */
   #resends: Entry[] = [];
   /** Refused as busy, to be asked again at `dueMs`. */
@@ -126,6 +121,8 @@ export class Transactor {
   #queueHead = 0;
   #heardMs = Number.NEGATIVE_INFINITY;
   #isHolding = false;
+  /** What is in flight is one that goes alone. */
+  #isAloneInFlight = false;
   /** Something is to be sent, there is room in the window, and every number rests. */
   #isStarved = false;
 
@@ -155,10 +152,8 @@ export class Transactor {
       if (entry?.isInFlight === true && entry.dueMs < wake) wake = entry.dueMs;
     }
     if (this.#isStarved) {
-      this.#restsUntilMs.forEach((untilMs, sequence) => {
-        if (this.#entries[sequence] === null && untilMs < wake) wake = untilMs;
-      });
-    } else if (this.#inFlight < this.#window.size) {
+      wake = Math.min(wake, this.#numbers.restedMs);
+    } else if (this.#resends.length === 0 && this.#hasRoom()) {
       for (const entry of this.#paused) if (entry.dueMs < wake) wake = entry.dueMs;
     }
     return Number.isFinite(wake) ? wake : null;
@@ -187,7 +182,7 @@ export class Transactor {
   }
 
   /** Everything that waits, oldest first; it is forgotten here, and late replies to it are dropped. */
-  takeAll(): readonly TakenRequest[] {
+  takeAll(restsUntilMs = 0): readonly TakenRequest[] {
     const sent = this.#entries.filter((entry) => entry !== null);
     sent.sort((a, b) => a.firstSentMs - b.firstSentMs || a.id - b.id);
     const taken = [
@@ -195,6 +190,7 @@ export class Transactor {
       ...this.#paused.map((entry) => ({ ...entry, mayHaveRun: false })),
       ...this.#queue.slice(this.#queueHead).map((entry) => ({ ...entry, mayHaveRun: false })),
     ];
+    for (const { sequence } of sent) this.#numbers.release(sequence, restsUntilMs);
     this.#entries.fill(null);
     this.#resends = [];
     this.#paused = [];
@@ -218,6 +214,8 @@ export class Transactor {
       sequence: -1,
       sends: 0,
       isInFlight: false,
+      sendIndex: 0,
+      passedBy: 0,
       firstSentMs: 0,
       resentMs: 0,
       sentMs: 0,
@@ -239,35 +237,43 @@ export class Transactor {
     this.#heardMs = nowMs;
     const outstanding = this.#inFlight + (entry.isInFlight ? 0 : 1);
     this.#release(entry, nowMs);
-    if (this.#isAskedAgain(entry, reply.completionCode)) {
+    if (isLater(reply.completionCode, entry.isOnce, entry.busyCount)) {
       // Two outstanding may be what it cannot bear.
       if (reply.completionCode === NODE_BUSY) this.#window.onTrouble(entry.sentMs, nowMs);
       this.#pause(entry, reply.completionCode, nowMs, effects);
       return;
     }
-    this.#window.onReply(entry.sends === 1 ? nowMs - entry.sentMs : null, outstanding);
+    const tripMs = entry.sends === 1 ? nowMs - entry.sentMs : null;
+    this.#window.onReply(tripMs, outstanding, this.#notePassed(entry));
     const { completionCode, data } = reply;
     effects.push({ kind: "done", id: entry.id, result: ok({ completionCode, data }) });
   }
 
+  /**
+   * Whether an answer came before that to something sent earlier. That is no proof of a loss, since a BMC may answer in any order;
+   * passed by often enough, the earlier one is waited for no longer than answers take.
+   */
+  #notePassed(answered: Entry): boolean {
+    let isPassing = false;
+    for (const entry of this.#entries) {
+      if (entry === null || entry.sendIndex > answered.sendIndex) continue;
+      isPassing = true;
+      entry.passedBy++;
+      const isOverdue = entry.passedBy >= PASSED_BY_MAX && entry.isInFlight && !entry.isOnce;
+      if (!isOverdue || entry.sends > 1) continue;
+      entry.dueMs = Math.min(entry.dueMs, entry.sentMs + this.#window.passedTimeoutMs());
+    }
+    return isPassing;
+  }
+
   /** Takes a request off its sequence number, which rests as long as an answer to another send of it may come. */
-  #release(entry: Entry, nowMs: number): void {
+  #release(entry: Entry, nowMs: number, isUnanswered = false): void {
     this.#entries[entry.sequence] = null;
-    this.#releases[entry.sequence] = ++this.#releaseCount;
+    const isAnswerToCome = entry.sends > 1 || isUnanswered;
+    this.#numbers.release(entry.sequence, isAnswerToCome ? nowMs + this.#options.timeoutMsMax : 0);
     if (entry.isInFlight) this.#inFlight--;
     else this.#resends = this.#resends.filter((one) => one !== entry);
     entry.isInFlight = false;
-    if (entry.sends > 1) {
-      this.#restsUntilMs[entry.sequence] = nowMs + this.#options.timeoutMsMax;
-    }
-  }
-
-  /** A code that says "later". Those that leave open whether it was carried out count only for what may be repeated. */
-  #isAskedAgain(entry: Entry, code: number): boolean {
-    if (code === NODE_BUSY || (code >= UPDATING_MIN && code <= UPDATING_MAX)) return true;
-    if (entry.isOnce) return false;
-    if (code === TIMED_OUT) return true;
-    return (code === RESPONSE_LOST || code === DUPLICATE) && entry.busyCount === 0;
   }
 
   #pause(entry: Entry, code: number, nowMs: number, effects: TransactorEffect[]): void {
@@ -275,12 +281,8 @@ export class Transactor {
     const pauseMs = Math.min(BUSY_PAUSE_MS_MAX, BUSY_PAUSE_MS_MIN * 2 ** entry.busyCount);
     entry.busyCount++;
     if (nowMs + pauseMs - entry.busySinceMs > this.#options.busyMsMax) {
-      const hex = code.toString(16).toUpperCase();
-      const seconds = Math.round(this.#options.busyMsMax / 1000);
-      const detail =
-        `${requestName(entry.request)}: the BMC answered ${hex}h for ${seconds} s;` +
-        " try again later";
-      effects.push({ kind: "done", id: entry.id, result: err(bmcError("busy", detail, code)) });
+      const error = stillBusy(entry.request, code, this.#options.busyMsMax);
+      effects.push({ kind: "done", id: entry.id, result: err(error) });
       return;
     }
     // It was answered: the next try is a request of its own, with a number of its own.
@@ -310,9 +312,12 @@ export class Transactor {
         this.#onSilence(entry, nowMs, effects);
         return;
       }
-      this.#release(entry, nowMs);
-      this.#restsUntilMs[entry.sequence] = nowMs + this.#options.timeoutMsMax;
-      effects.push({ kind: "done", id: entry.id, result: err(unanswered(entry, nowMs)) });
+      this.#release(entry, nowMs, true);
+      effects.push({
+        kind: "done",
+        id: entry.id,
+        result: err(unanswered(entry, nowMs - entry.firstSentMs)),
+      });
     }
   }
 
@@ -322,35 +327,51 @@ export class Transactor {
       effects.push({ kind: "silent" });
       return;
     }
-    const error = unanswered(entry, nowMs);
-    for (const { id } of this.takeAll()) effects.push({ kind: "done", id, result: err(error) });
-    this.#restsUntilMs.fill(nowMs + this.#options.timeoutMsMax);
+    const error = unanswered(entry, nowMs - entry.firstSentMs);
+    for (const { id } of this.takeAll(nowMs + this.#options.timeoutMsMax)) {
+      effects.push({ kind: "done", id, result: err(error) });
+    }
   }
 
   #pump(nowMs: number, effects: TransactorEffect[]): void {
     this.#isStarved = false;
-    if (this.#isHolding) return;
-    while (this.#inFlight < this.#window.size) {
-      const resend = this.#resends.shift();
-      if (resend !== undefined) {
-        this.#send(resend, nowMs, effects);
-        continue;
-      }
-      const pausedIndex = this.#paused.findIndex((entry) => entry.dueMs <= nowMs);
-      const entry = this.#paused[pausedIndex] ?? this.#queue[this.#queueHead];
-      if (entry === undefined) return;
-      const sequence = this.#freeSequence(nowMs);
-      if (sequence === null) {
-        this.#isStarved = true;
-        return;
-      }
-      if (pausedIndex >= 0) this.#paused.splice(pausedIndex, 1);
-      else this.#dequeue();
-      entry.sequence = sequence;
-      entry.firstSentMs = nowMs;
-      this.#entries[sequence] = entry;
-      this.#send(entry, nowMs, effects);
+    if (this.#inFlight === 0) this.#isAloneInFlight = false;
+    while (this.#hasRoom()) {
+      const [resend] = this.#resends;
+      const isSent = resend === undefined ? this.#sendNext(nowMs, effects) : this.#resend(resend);
+      if (!isSent) return;
+      if (resend !== undefined) this.#send(resend, nowMs, effects);
     }
+  }
+
+  #hasRoom(): boolean {
+    return !this.#isHolding && !this.#isAloneInFlight && this.#inFlight < this.#window.size;
+  }
+
+  /** False: it has to wait until it is alone. */
+  #resend(entry: Entry): boolean {
+    const isAlone = entry.sends + 1 >= SENDS_ALONE_MIN;
+    if (isAlone && this.#inFlight > 0) return false;
+    this.#resends.shift();
+    this.#isAloneInFlight = isAlone;
+    return true;
+  }
+
+  /** One that a busy BMC is to be asked again, else the next in the queue. False: there is none, or no number for it. */
+  #sendNext(nowMs: number, effects: TransactorEffect[]): boolean {
+    const pausedIndex = this.#paused.findIndex((entry) => entry.dueMs <= nowMs);
+    const entry = this.#paused[pausedIndex] ?? this.#queue[this.#queueHead];
+    if (entry === undefined) return false;
+    const sequence = this.#numbers.take(nowMs);
+    this.#isStarved = sequence === null;
+    if (sequence === null) return false;
+    if (pausedIndex >= 0) this.#paused.splice(pausedIndex, 1);
+    else this.#dequeue();
+    entry.sequence = sequence;
+    entry.firstSentMs = nowMs;
+    this.#entries[sequence] = entry;
+    this.#send(entry, nowMs, effects);
+    return true;
   }
 
   #dequeue(): void {
@@ -362,25 +383,12 @@ export class Transactor {
     }
   }
 
-  /** Of the numbers that may be used the one released longest ago. O(64). */
-  #freeSequence(nowMs: number): number | null {
-    let oldest: number | null = null;
-    let oldestRelease = Number.POSITIVE_INFINITY;
-    for (let sequence = 0; sequence < SEQUENCE_COUNT; sequence++) {
-      if (this.#entries[sequence] !== null) continue;
-      if ((this.#restsUntilMs[sequence] as number) > nowMs) continue;
-      const release = this.#releases[sequence] as number;
-      if (release >= oldestRelease) continue;
-      oldest = sequence;
-      oldestRelease = release;
-    }
-    return oldest;
-  }
-
   #send(entry: Entry, nowMs: number, effects: TransactorEffect[]): void {
     entry.sends++;
     entry.isInFlight = true;
     entry.sentMs = nowMs;
+    entry.sendIndex = ++this.#sendCount;
+    entry.passedBy = 0;
     if (entry.sends === 2) entry.resentMs = nowMs;
     const timeoutMs = this.#window.timeoutMs(entry.sends);
     entry.dueMs =
@@ -389,11 +397,4 @@ export class Transactor {
     const { sequence, request, isOnce } = entry;
     effects.push({ kind: "send", sequence, request, isOnce, isResend: entry.sends > 1 });
   }
-}
-
-function unanswered(entry: Entry, nowMs: number): BmcError {
-  const seconds = ((nowMs - entry.firstSentMs) / 1000).toFixed(1);
-  const doubt = "; whether it was carried out is unknown: look before repeating";
-  const what = `${requestName(entry.request)}: no answer to ${entry.sends} tries in ${seconds} s`;
-  return bmcError("timeout", entry.isOnce ? `${what}${doubt}` : what);
 }

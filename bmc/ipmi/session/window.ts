@@ -18,6 +18,8 @@ const PROOF_REPLIES = 64;
 const RETRIAL_REPLIES = 256;
 /** Failures with two or three outstanding after which there is no further trial. */
 const STRIKES_MAX = 2;
+/** No answer that was passed by is given up sooner. */
+const PASSED_MS_MIN = 20;
 /** Requests that may wait in the BMC's queue before the window stops to grow. */
 const QUEUED_MAX = 16;
 
@@ -69,8 +71,18 @@ export class AdaptiveWindow {
     return Math.min(timeoutMsMax, base * 2 ** (sends - 1));
   }
 
-  /** A reply came. `tripMs` is null where it cannot be measured; `outstanding` counts the one that was answered. */
-  onReply(tripMs: number | null, outstanding: number): void {
+  /** The same for a first send that later ones were answered before: those show how fast the BMC is, so no floor is needed. */
+  passedTimeoutMs(): number {
+    if (this.#smoothedMs === null) return this.timeoutMs(1);
+    const tripMs = Math.max(PASSED_MS_MIN, 2 * this.#smoothedMs + 4 * this.#deviationMs);
+    return Math.min(this.timeoutMs(1), tripMs);
+  }
+
+  /**
+   * A reply came. `tripMs` is null where it cannot be measured; `outstanding` counts the one that was answered. `isPassing`: an
+   * earlier one is still missing, which may turn out to be the first trouble, so the window does not grow on it.
+   */
+  onReply(tripMs: number | null, outstanding: number, isPassing: boolean): void {
     if (tripMs !== null) this.#measure(tripMs);
     this.#clean++;
     if (outstanding > 1) this.#cleanConcurrent++;
@@ -80,7 +92,7 @@ export class AdaptiveWindow {
       this.#clean = 0;
     }
     // A window that is not filled says nothing about what the BMC bears.
-    if (outstanding < this.size || this.#isQueueing()) return;
+    if (outstanding < this.size || isPassing || this.#isQueueing()) return;
     const growth = this.#size < this.#threshold ? 1 : 1 / this.#size;
     this.#size = Math.min(this.#ceiling, this.#size + growth);
   }
