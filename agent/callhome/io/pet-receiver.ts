@@ -76,8 +76,8 @@ export async function openPetReceiver(
     port: listen.port,
     codec: {
       encode: (bytes) => bytes,
-      // A copy: the socket reads its next datagram into the same memory.
-      decode: (bytes) => (bytes.byteLength > DATAGRAM_BYTES_MAX ? null : bytes.slice()),
+      // A copy, and no Buffer: its `slice`, by which decoders copy, would be a view.
+      decode: (bytes) => (bytes.byteLength > DATAGRAM_BYTES_MAX ? null : new Uint8Array(bytes)),
     },
     onDatagram: (datagram, from) => void hear(datagram, from),
     onGarbage: (address, bytes) => complaints.add(address, `${bytes} bytes`),

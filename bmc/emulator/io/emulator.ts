@@ -119,8 +119,10 @@ class RunningEmulator implements Emulator {
         hostname: host,
         port,
         socket: {
-          data: (_socket, bytes, peerPort, address) => {
+          data: (_socket, buffer, peerPort, address) => {
             const peer = { address, port: peerPort };
+            // A Buffer's `slice`, by which what is kept is copied, would be a view.
+            const bytes = new Uint8Array(buffer);
             this.#do(this.#machine.step({ kind: "datagram", bytes, peer }, Date.now()));
           },
           // A console that has gone: its port refuses what is still on the way. Without a handler it would end the process.

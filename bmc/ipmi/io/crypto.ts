@@ -11,6 +11,13 @@ import {
 } from "node:crypto";
 import type { AesCbc, HmacAlgorithm, IpmiCrypto } from "../crypto.ts";
 
+/**
+ * A Buffer's `slice` is a view where an array's is a copy, and decoders copy what they keep by it: no Buffer leaves this file.
+ */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 const AES = "aes-128-cbc";
 const BLOCK_BYTES = 16;
 
@@ -29,29 +36,30 @@ function aesCbc(key: Uint8Array): AesCbc {
       const blocks = new Uint8Array(BLOCK_BYTES + plain.byteLength);
       blocks.set(randomBytes(BLOCK_BYTES));
       blocks.set(plain, BLOCK_BYTES);
-      return cipher.update(blocks);
+      return plain(cipher.update(blocks));
     },
-    decrypt: (ivAndCiphertext) => decipher.update(ivAndCiphertext).subarray(BLOCK_BYTES),
+    decrypt: (ivAndCiphertext) => plain(decipher.update(ivAndCiphertext)).subarray(BLOCK_BYTES),
   };
 }
 
 export const realCrypto: IpmiCrypto = {
-  hmac: (algorithm: HmacAlgorithm, key, data) => createHmac(algorithm, key).update(data).digest(),
+  hmac: (algorithm: HmacAlgorithm, key, data) =>
+    plain(createHmac(algorithm, key).update(data).digest()),
   keyedHmac: (algorithm, key) => {
     const keyed = new Bun.CryptoHasher(algorithm, key);
-    return (data) => keyed.copy().update(data).digest();
+    return (data) => plain(keyed.copy().update(data).digest());
   },
-  md5: (data) => createHash("md5").update(data).digest(),
-  sha256: (data) => createHash("sha256").update(data).digest(),
+  md5: (data) => plain(createHash("md5").update(data).digest()),
+  sha256: (data) => plain(createHash("sha256").update(data).digest()),
   aesEncrypt: (key, iv, data) => {
     const cipher = createCipheriv(AES, key, iv).setAutoPadding(false);
-    return Buffer.concat([cipher.update(data), cipher.final()]);
+    return plain(Buffer.concat([cipher.update(data), cipher.final()]));
   },
   aesDecrypt: (key, iv, data) => {
     const cipher = createDecipheriv(AES, key, iv).setAutoPadding(false);
-    return Buffer.concat([cipher.update(data), cipher.final()]);
+    return plain(Buffer.concat([cipher.update(data), cipher.final()]));
   },
   aesCbc,
-  random: (count) => randomBytes(count),
+  random: (count) => plain(randomBytes(count)),
   isEqual: (a, b) => a.byteLength === b.byteLength && timingSafeEqual(a, b),
 };

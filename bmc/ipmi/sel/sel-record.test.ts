@@ -85,4 +85,8 @@ test("the canonical form differs in the id only, and is a copy", () => {
   const canonical = canonicalRecord(bytes);
   expect(canonical.toHex()).toBe("00000290b3c66741000409010b03ffff");
   expect(bytes[0]).toBe(0x4d);
+  // What a socket gives: its `slice` is a view.
+  const buffer = Buffer.from(bytes);
+  expect(canonicalRecord(buffer).toHex()).toBe(canonical.toHex());
+  expect(buffer[0]).toBe(0x4d);
 });

@@ -175,7 +175,8 @@ export function encodeSelRecord(record: SelRecord): Uint8Array {
 
 /** The record as it is compared and hashed: its id is the BMC's to change, so it is zeroed. A copy. */
 export function canonicalRecord(bytes: Uint8Array, offset = 0): Uint8Array {
-  const copy = bytes.slice(offset, offset + SEL_RECORD_BYTES);
+  // Not by `slice`, which is a view where somebody gives a Buffer: the caller's record must not change.
+  const copy = new Uint8Array(bytes.subarray(offset, offset + SEL_RECORD_BYTES));
   copy[0] = 0;
   copy[1] = 0;
   return copy;

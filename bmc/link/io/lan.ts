@@ -136,7 +136,8 @@ export class LanConnection implements IpmiConnection {
         hostname: place.isV6 ? "::" : "0.0.0.0",
         connect: { hostname: place.ip, port: this.#address.port },
         socket: {
-          data: (_socket, bytes) => this.#step({ kind: "datagram", bytes }),
+          // A copy, and no Buffer: its `slice`, by which decoders copy, would be a view.
+          data: (_socket, bytes) => this.#step({ kind: "datagram", bytes: new Uint8Array(bytes) }),
           error: onError,
         },
       });
