@@ -14,7 +14,7 @@ import type { AesCbc, HmacAlgorithm, IpmiCrypto } from "../crypto.ts";
 /**
  * A Buffer's `slice` is a view where an array's is a copy, and decoders copy what they keep by it: no Buffer leaves this file.
  */
-function plain(bytes: Uint8Array): Uint8Array {
+function unbuffered(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
@@ -36,30 +36,31 @@ function aesCbc(key: Uint8Array): AesCbc {
       const blocks = new Uint8Array(BLOCK_BYTES + plain.byteLength);
       blocks.set(randomBytes(BLOCK_BYTES));
       blocks.set(plain, BLOCK_BYTES);
-      return plain(cipher.update(blocks));
+      return unbuffered(cipher.update(blocks));
     },
-    decrypt: (ivAndCiphertext) => plain(decipher.update(ivAndCiphertext)).subarray(BLOCK_BYTES),
+    decrypt: (ivAndCiphertext) =>
+      unbuffered(decipher.update(ivAndCiphertext)).subarray(BLOCK_BYTES),
   };
 }
 
 export const realCrypto: IpmiCrypto = {
   hmac: (algorithm: HmacAlgorithm, key, data) =>
-    plain(createHmac(algorithm, key).update(data).digest()),
+    unbuffered(createHmac(algorithm, key).update(data).digest()),
   keyedHmac: (algorithm, key) => {
     const keyed = new Bun.CryptoHasher(algorithm, key);
-    return (data) => plain(keyed.copy().update(data).digest());
+    return (data) => unbuffered(keyed.copy().update(data).digest());
   },
-  md5: (data) => plain(createHash("md5").update(data).digest()),
-  sha256: (data) => plain(createHash("sha256").update(data).digest()),
+  md5: (data) => unbuffered(createHash("md5").update(data).digest()),
+  sha256: (data) => unbuffered(createHash("sha256").update(data).digest()),
   aesEncrypt: (key, iv, data) => {
     const cipher = createCipheriv(AES, key, iv).setAutoPadding(false);
-    return plain(Buffer.concat([cipher.update(data), cipher.final()]));
+    return unbuffered(Buffer.concat([cipher.update(data), cipher.final()]));
   },
   aesDecrypt: (key, iv, data) => {
     const cipher = createDecipheriv(AES, key, iv).setAutoPadding(false);
-    return plain(Buffer.concat([cipher.update(data), cipher.final()]));
+    return unbuffered(Buffer.concat([cipher.update(data), cipher.final()]));
   },
   aesCbc,
-  random: (count) => plain(randomBytes(count)),
+  random: (count) => unbuffered(randomBytes(count)),
   isEqual: (a, b) => a.byteLength === b.byteLength && timingSafeEqual(a, b),
 };
