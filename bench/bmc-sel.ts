@@ -34,9 +34,9 @@ async function onLoopback(home: string): Promise<readonly Measurement[]> {
   const sim = await startIpmiSim({ selRecords: entries });
   try {
     const ours = holdfastSel(lanUrl(sim.lanPort));
-    const free = ipmiSel(sim.lanPort);
+    const free = ipmiSel(sim.lanPort, home);
     const tool = ipmitoolLan(sim.lanPort);
-    await race({ contenders: [ours, free, tool], home, runs: 7, entries });
+    await race({ contenders: [ours, free, tool], runs: 7, entries });
     const what = `${entries} entries of a SEL over LAN, suite 3, loopback, whole process`;
     return [
       compared({ bench: "bmc-sel-lan-ipmi-sel", what, ours, peer: free, ...FASTER_LAN }),
@@ -47,6 +47,16 @@ async function onLoopback(home: string): Promise<readonly Measurement[]> {
   }
 }
 
+/** Until somebody listens on this UDP port of the loopback address. */
+async function untilBound(port: number): Promise<void> {
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
+  for (let i = 0; i < 500; i++) {
+    if ((await Bun.file("/proc/net/udp").text()).includes(wanted)) return;
+    await Bun.sleep(10);
+  }
+  throw new Error(`nobody listens on UDP port ${port}`);
+}
+
 async function fromAfar(home: string): Promise<readonly Measurement[]> {
   const entries = 1_000;
   const sim = await startIpmiSim({ selRecords: entries });
@@ -54,10 +64,11 @@ async function fromAfar(home: string): Promise<readonly Measurement[]> {
   const argv = ["python3", RELAY, String(port), String(sim.lanPort), String(RTT_MS)];
   const relay = Bun.spawn(argv, { stdout: "ignore", stderr: "ignore" });
   try {
+    await untilBound(port);
     const ours = holdfastSel(lanUrl(port));
-    const free = ipmiSel(port);
+    const free = ipmiSel(port, home);
     const tool = ipmitoolLan(port);
-    await race({ contenders: [ours, free, tool], home, runs: 5, entries });
+    await race({ contenders: [ours, free, tool], runs: 5, entries });
     const what = `${entries} entries of a SEL over LAN, suite 3, ${RTT_MS} ms round trip added, whole process`;
     return [
       compared({ bench: "bmc-sel-far-ipmi-sel", what, ours, peer: free, ...FASTER_FAR }),
@@ -70,7 +81,7 @@ async function fromAfar(home: string): Promise<readonly Measurement[]> {
   }
 }
 
-async function overSerial(home: string): Promise<readonly Measurement[]> {
+async function overSerial(): Promise<readonly Measurement[]> {
   const entries = 1_000;
   const sim = await startIpmiSim({ codec: "direct", selRecords: entries });
   const pty = await ptyTo(sim);
@@ -78,7 +89,7 @@ async function overSerial(home: string): Promise<readonly Measurement[]> {
     const ours = holdfastSel(`serial:${pty.path}?baud=115200&mode=basic`);
     const argv = ["-I", "serial-basic", "-D", `${pty.path}:115200`, "sel", "list"];
     const tool = contender("ipmitool -I serial-basic sel list", ["ipmitool", ...argv]);
-    await race({ contenders: [ours, tool], home, runs: 7, entries });
+    await race({ contenders: [ours, tool], runs: 7, entries });
     const what = `${entries} entries of a SEL over serial Basic Mode on a PTY, whole process`;
     return [compared({ bench: "bmc-sel-serial", what, ours, peer: tool, ...FASTER_SERIAL })];
   } finally {
@@ -91,7 +102,7 @@ export async function run(): Promise<readonly Measurement[]> {
   if (!hasIpmiSim()) throw new Unavailable(`ipmi_sim and its peers are missing: ${SIM_REMEDY}`);
   const home = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
   try {
-    return [...(await onLoopback(home)), ...(await fromAfar(home)), ...(await overSerial(home))];
+    return [...(await onLoopback(home)), ...(await fromAfar(home)), ...(await overSerial())];
   } finally {
     rmSync(home, { recursive: true, force: true });
   }

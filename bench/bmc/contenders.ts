@@ -18,10 +18,7 @@ export function contender(name: string, argv: readonly string[]): Contender {
   return { name, argv, times: [] };
 }
 
-/** Both FreeIPMI's cache of sensor records and ours are where `HOME` is. */
-function environment(home: string): Record<string, string | undefined> {
-  return { ...process.env, HOME: home, HOLDFAST_BMC_PASSWORD: SIM_PASSWORD };
-}
+const ENVIRONMENT = { ...process.env, HOLDFAST_BMC_PASSWORD: SIM_PASSWORD };
 
 export function holdfastSel(url: string): Contender {
   return contender("holdfast bmc sel", [HOLDFAST, "bmc", "sel", "--bmc", url]);
@@ -33,10 +30,11 @@ export function ipmitoolLan(port: number): Contender {
   return contender("ipmitool sel list", ["ipmitool", ...argv]);
 }
 
-export function ipmiSel(port: number): Contender {
+/** Its cache of sensor records is in `folder`. */
+export function ipmiSel(port: number, folder: string): Contender {
   const login = ["-u", SIM_USER, "-p", SIM_PASSWORD, "-I", "3", "-l", "admin", "-W"];
-  const argv = ["-D", "LAN_2_0", "-h", `127.0.0.1:${port}`, ...login, "opensesspriv"];
-  return contender("ipmi-sel", ["ipmi-sel", ...argv]);
+  const at = ["-D", "LAN_2_0", "-h", `127.0.0.1:${port}`, "--sdr-cache-directory", folder];
+  return contender("ipmi-sel", ["ipmi-sel", ...at, ...login, "opensesspriv"]);
 }
 
 interface Run {
@@ -44,9 +42,9 @@ interface Run {
   readonly text: string;
 }
 
-async function runOnce({ name, argv }: Contender, home: string): Promise<Run> {
+async function runOnce({ name, argv }: Contender): Promise<Run> {
   const startNs = Bun.nanoseconds();
-  const child = Bun.spawn([...argv], { env: environment(home), stderr: "pipe", stdin: "ignore" });
+  const child = Bun.spawn([...argv], { env: ENVIRONMENT, stderr: "pipe", stdin: "ignore" });
   const text = await child.stdout.text();
   const code = await child.exited;
   const ms = (Bun.nanoseconds() - startNs) / 1e6;
@@ -56,17 +54,16 @@ async function runOnce({ name, argv }: Contender, home: string): Promise<Run> {
 
 export interface Race {
   readonly contenders: readonly Contender[];
-  readonly home: string;
   readonly runs: number;
   /** Each must print at least so many lines, or it has not read everything. */
   readonly entries: number;
 }
 
 /** A turn for each, `runs` times, after one that does not count (it fills the caches). */
-export async function race({ contenders, home, runs, entries }: Race): Promise<void> {
+export async function race({ contenders, runs, entries }: Race): Promise<void> {
   for (let turn = -1; turn < runs; turn++) {
     for (const one of contenders) {
-      const { ms, text } = await runOnce(one, home);
+      const { ms, text } = await runOnce(one);
       const lines = text.trimEnd().split("\n").length;
       assert(lines >= entries, `${one.name} printed ${lines} lines of ${entries} entries`);
       if (turn >= 0) one.times.push(ms);
