@@ -174,7 +174,7 @@ class RunningEmulator implements Emulator {
       switch (effect.kind) {
         case "datagram":
           this.#after(effect.delayMs, () => {
-            this.#socket?.send(effect.bytes, effect.peer.port, effect.peer.address);
+            this.#sendTo(effect.peer, effect.bytes);
           });
           break;
         case "serial":
@@ -193,6 +193,14 @@ class RunningEmulator implements Emulator {
       }
     }
     this.#schedule();
+  }
+
+  #sendTo(peer: { readonly address: string; readonly port: number }, bytes: Uint8Array): void {
+    try {
+      this.#socket?.send(bytes, peer.port, peer.address);
+    } catch {
+      // What the kernel says here is about an earlier datagram, to a console that has gone; a BMC does not mind.
+    }
   }
 
   #after(delayMs: number, act: () => void): void {

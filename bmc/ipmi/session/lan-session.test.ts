@@ -360,6 +360,29 @@ describe("a BMC that falls silent in the middle", () => {
   });
 });
 
+describe("a network that says that nobody listens", () => {
+  const error = { kind: "unreachable", detail: "nobody listens" } as const;
+
+  test("is believed at once in a session, and when it says so again while one is opened", () => {
+    const world = new World();
+    world.askAll([DEVICE_ID]);
+    world.ask(1, DEVICE_ID);
+    world.step({ kind: "unreachable", error });
+    expect(world.results.get(1)).toEqual({ ok: false, error });
+    world.ask(2, DEVICE_ID);
+    // The same error, told again.
+    world.step({ kind: "unreachable", error });
+    expect(world.results.has(2)).toBe(false);
+    world.pass(100);
+    expect(world.results.get(2)?.ok).toBe(true);
+    const nobody = new World({ fate: () => [] });
+    nobody.ask(1, DEVICE_ID);
+    nobody.step({ kind: "unreachable", error });
+    nobody.step({ kind: "unreachable", error });
+    expect(nobody.results.get(1)).toEqual({ ok: false, error });
+  });
+});
+
 describe("a session at rest", () => {
   test("is kept alive", () => {
     const world = new World();

@@ -73,6 +73,7 @@ export const LAN_WINDOW_MAX: number = TRANSACTOR.windowMax;
 const KEEP_ALIVE_MS = 25_000;
 const CLOSE_WITHIN_MS = 800;
 const LOSSES_MAX = 3;
+const REFUSALS_MAX = 2;
 /** A user that is refused is not tried again for so long: BMCs lock out whoever is refused a few times in minutes. */
 const VERDICT_MS = 300_000;
 
@@ -101,6 +102,7 @@ export class LanSession {
   #probing: Conversation<IpmiReply | null> | null = null;
   #channel: SecureChannel | null = null;
   #losses = 0;
+  #refusals = 0;
   #sentMs = 0;
   #closeByMs = 0;
   /** What another try does not change soon. */
@@ -151,7 +153,7 @@ export class LanSession {
         this.#onTick(nowMs, effects);
         break;
       case "unreachable":
-        this.#giveUp(event.error, effects);
+        this.#onUnreachable(event.error, effects);
         break;
       case "close":
         this.#onClose(nowMs, effects);
@@ -178,8 +180,16 @@ export class LanSession {
     if (this.#phase === "idle") this.#open(nowMs, effects);
   }
 
+  /** Bun tells an error twice, the second time perhaps when a new session is being opened: there it takes two. */
+  #onUnreachable(error: BmcError, effects: LanEffect[]): void {
+    this.#refusals++;
+    if (this.#phase === "opening" && this.#refusals < REFUSALS_MAX) return;
+    this.#giveUp(error, effects);
+  }
+
   #open(nowMs: number, effects: LanEffect[]): void {
     this.#phase = "opening";
+    this.#refusals = 0;
     this.#opening = new Conversation(new Handshake(this.#crypto, this.#options).open());
     this.#goOnOpening(null, nowMs, effects);
   }
