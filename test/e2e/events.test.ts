@@ -7,8 +7,15 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { encodePet, PET_EPOCH_SECONDS, specificTrapOf } from "../../bmc/ipmi/pef/pet.ts";
-import { hasCommand, realPart } from "../real-part.ts";
-import { type Finished, holdfast, type TestAgent, TestCluster, until } from "./test-cluster.ts";
+import { canMakeNamespaces, hasCommand, realPart } from "../real-part.ts";
+import {
+  type Finished,
+  holdfast,
+  MAIN,
+  type TestAgent,
+  TestCluster,
+  until,
+} from "./test-cluster.ts";
 import { PASSWORD, Running, TestEmulator } from "./test-emulator.ts";
 
 const cluster = new TestCluster({ HOLDFAST_BMC_PASSWORD: PASSWORD });
@@ -234,6 +241,42 @@ describe("a BMC", () => {
       await agent.kill();
     },
     30_000,
+  );
+});
+
+describe("a hook from another address", () => {
+  const apart = realPart(
+    "network namespaces and curl",
+    () => canMakeNamespaces() && hasCommand("curl") && hasCommand("ip"),
+    "run as root; apt-get install curl iproute2",
+  );
+  apart(
+    "needs the token, over a real socket",
+    async () => {
+      const data = join(cluster.folder, "apart");
+      const token = join(cluster.folder, "apart-token");
+      writeFileSync(token, "a-token-of-some-length\n", { mode: 0o600 });
+      const agent = ["agent", "--id", "n1", "--address", "10.77.0.1", "--data", data];
+      const curlFrom = (from: string, more: string): string =>
+        `curl -s -o /dev/null -w "%{http_code} " --interface ${from} --retry 20 --retry-connrefused --retry-delay 1 -d text=x ${more} http://10.77.0.1:7400/v1/hooks/event`;
+      const script = [
+        "ip link set lo up; ip addr add 10.77.0.1/24 dev lo; ip addr add 10.77.0.2/24 dev lo",
+        `"$BUN" "$MAIN" ${agent.join(" ")} --shm ${cluster.sharedMemory} --hooks-token-file ${token} & agent=$!`,
+        curlFrom("10.77.0.1", ""),
+        curlFrom("10.77.0.2", ""),
+        curlFrom("10.77.0.2", '-H "Authorization: Bearer another-token-of-length"'),
+        curlFrom("10.77.0.2", '-H "Authorization: Bearer a-token-of-some-length"'),
+        "kill $agent; wait $agent",
+      ].join("\n");
+      const child = Bun.spawn({
+        cmd: ["unshare", "-n", "sh", "-c", script],
+        env: { ...process.env, BUN: process.execPath, MAIN },
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      expect((await child.stdout.text()).trim()).toBe("202 403 403 202");
+      await child.exited;
+    },
+    60_000,
   );
 });
 
