@@ -32,11 +32,11 @@ import {
 } from "../rmcp/session-packet.ts";
 import { Handshake, type HandshakeOptions } from "./handshake.ts";
 import type { OpenedSession } from "./key-exchange.ts";
+import { closedError, privilegeNotRaised, sessionLost } from "./refusal.ts";
 import { isRepeatable } from "./repeatable.ts";
 import { SecureChannel } from "./secure-channel.ts";
 import { Transactor, type TransactorEffect, type TransactorOptions } from "./transactor.ts";
 import { Conversation, isThere } from "./turns.ts";
-import { requestName } from "./unanswered.ts";
 
 export type LanEvent =
   /** Opens the session if there is none; `done` with an empty reply once it is open. */
@@ -92,6 +92,10 @@ interface Waiting {
   readonly request: IpmiRequest | null;
 }
 
+function sender(effects: LanEffect[]): (bytes: Uint8Array) => void {
+  return (bytes) => effects.push({ kind: "datagram", bytes });
+}
+
 export class LanSession {
   readonly #crypto: IpmiCrypto;
   readonly #options: HandshakeOptions;
@@ -144,7 +148,7 @@ export class LanSession {
         this.#onAsk({ id: event.id, request: null }, nowMs, effects);
         break;
       case "ask":
-        this.#onAsk({ id: event.id, request: event.request }, nowMs, effects);
+        this.#onAsk(event, nowMs, effects);
         break;
       case "datagram":
         this.#onDatagram(event.bytes, nowMs, effects);
@@ -163,13 +167,9 @@ export class LanSession {
   }
 
   #onAsk(asked: Waiting, nowMs: number, effects: LanEffect[]): void {
-    if (this.#phase === "closed" || this.#phase === "closing") {
-      const error = bmcError("disconnected", `${this.#options.name}: the connection is closed`);
+    const error = this.#refusalNow(nowMs);
+    if (error !== null) {
       effects.push({ kind: "done", id: asked.id, result: err(error) });
-      return;
-    }
-    if (this.#verdict !== null && nowMs < this.#verdictUntilMs) {
-      effects.push({ kind: "done", id: asked.id, result: err(this.#verdict) });
       return;
     }
     if (this.#phase === "active") {
@@ -178,6 +178,12 @@ export class LanSession {
     }
     this.#waiting.push(asked);
     if (this.#phase === "idle") this.#open(nowMs, effects);
+  }
+
+  #refusalNow(nowMs: number): BmcError | null {
+    if (this.#phase === "closed" || this.#phase === "closing")
+      return closedError(this.#options.name);
+    return nowMs < this.#verdictUntilMs ? this.#verdict : null;
   }
 
   /** Bun tells an error twice, the second time perhaps when a new session is being opened: there it takes two. */
@@ -195,10 +201,8 @@ export class LanSession {
   }
 
   #goOnOpening(packet: SessionPacket | null, nowMs: number, effects: LanEffect[]): void {
-    const ended = this.#opening?.advance(packet, nowMs, (bytes) => {
-      effects.push({ kind: "datagram", bytes });
-    });
-    if (ended === null || ended === undefined) return;
+    const ended = this.#opening?.advance(packet, nowMs, sender(effects)) ?? null;
+    if (ended === null) return;
     this.#opening = null;
     if (!ended.value.ok) {
       const { error } = ended.value;
@@ -229,8 +233,11 @@ export class LanSession {
     const reply = this.#channel?.open(packet) ?? null;
     if (reply === null) return;
     this.#transact(this.#transactor.step({ kind: "reply", reply }, nowMs), nowMs, effects);
-    // The session answers after all.
-    if (this.#phase === "probing") this.#resume(nowMs, effects);
+    if (this.#phase !== "probing") return;
+    // The session answers after all: what was held is asked in it, as far as it may be asked again.
+    this.#probing = null;
+    this.#takeBack(effects);
+    this.#askWaiting(nowMs, effects);
   }
 
   #onTick(nowMs: number, effects: LanEffect[]): void {
@@ -279,10 +286,7 @@ export class LanSession {
     }
     const { completionCode } = result.value;
     if (completionCode !== 0) {
-      const { name } = this.#options;
-      const hex = completionCode.toString(16).padStart(2, "0");
-      const detail = `${name} does not raise the session's privilege (${hex}h): ask for less, such as ?privilege=operator`;
-      const error = bmcError("privilege-too-low", detail, completionCode);
+      const error = privilegeNotRaised(this.#options.name, completionCode);
       this.#judge(error, nowMs);
       // The slot is given back; nobody waits for the answer.
       this.#ask(ID_KEEP_ALIVE, requestOf(closeSession, this.#bmcId()), nowMs, effects);
@@ -317,10 +321,8 @@ export class LanSession {
   }
 
   #goOnProbing(packet: SessionPacket | null, nowMs: number, effects: LanEffect[]): void {
-    const ended = this.#probing?.advance(packet, nowMs, (bytes) => {
-      effects.push({ kind: "datagram", bytes });
-    });
-    if (ended === null || ended === undefined) return;
+    const ended = this.#probing?.advance(packet, nowMs, sender(effects)) ?? null;
+    if (ended === null) return;
     this.#probing = null;
     const { name } = this.#options;
     if (ended.value === null) {
@@ -339,13 +341,6 @@ export class LanSession {
     else this.#phase = "idle";
   }
 
-  /** What was held is asked in the session that answers after all, as far as it may be asked again. */
-  #resume(nowMs: number, effects: LanEffect[]): void {
-    this.#probing = null;
-    this.#takeBack(effects);
-    this.#askWaiting(nowMs, effects);
-  }
-
   /** Empties the transactor: what may run a second time waits for a session again, what may not fails. */
   #takeBack(effects: LanEffect[]): void {
     const back: Waiting[] = [];
@@ -355,8 +350,8 @@ export class LanSession {
         back.push({ id, request });
         continue;
       }
-      const detail = `${this.#options.name} lost the session; whether ${requestName(request)} was carried out is unknown: look before repeating`;
-      effects.push({ kind: "done", id, result: err(bmcError("disconnected", detail)) });
+      const error = sessionLost(this.#options.name, request);
+      effects.push({ kind: "done", id, result: err(error) });
     }
     this.#waiting = [...back, ...this.#waiting];
   }
@@ -383,8 +378,7 @@ export class LanSession {
   #onClose(nowMs: number, effects: LanEffect[]): void {
     if (this.#phase === "closing" || this.#phase === "closed") return;
     const isOpen = this.#phase === "active" || this.#phase === "raising";
-    const detail = `${this.#options.name}: the connection was closed`;
-    this.#failAll(bmcError("disconnected", detail), effects);
+    this.#failAll(closedError(this.#options.name), effects);
     if (!isOpen) {
       this.#end(effects);
       return;

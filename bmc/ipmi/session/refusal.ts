@@ -1,8 +1,11 @@
 /**
- * What a BMC's status in Open Session and RAKP means to whoever wanted a session (IPMI 2.0 §13.24).
+ * What went wrong with a session, in words for whoever wanted it; and what a BMC's status in Open Session and RAKP means (IPMI
+ * 2.0 §13.24).
  */
 import { type BmcError, type BmcErrorKind, bmcError } from "../../bmc-error.ts";
+import type { IpmiRequest } from "../ipmi.ts";
 import { rakpStatusText } from "../rmcp/rakp.ts";
+import { requestName } from "./unanswered.ts";
 
 const NO_RESOURCES = 0x01;
 const INVALID_SESSION = 0x02;
@@ -65,4 +68,20 @@ export function wrongKg(name: string, isGiven: boolean, isSet: boolean): BmcErro
     ? "HOLDFAST_BMC_KG is not its key"
     : `it ${isSet ? "has" : "seems to have"} a key of its own (Kg): give it in HOLDFAST_BMC_KG`;
   return bmcError("wrong-password", `${name} knows the password, but ${why}`);
+}
+
+export function privilegeNotRaised(name: string, completionCode: number): BmcError {
+  const hex = completionCode.toString(16).padStart(2, "0");
+  const detail = `${name} does not raise the session's privilege (${hex}h)`;
+  const remedy = "ask for less, such as ?privilege=operator";
+  return bmcError("privilege-too-low", `${detail}: ${remedy}`, completionCode);
+}
+
+export function sessionLost(name: string, request: IpmiRequest): BmcError {
+  const doubt = `whether ${requestName(request)} was carried out is unknown: look before repeating`;
+  return bmcError("disconnected", `${name} lost the session; ${doubt}`);
+}
+
+export function closedError(name: string): BmcError {
+  return bmcError("disconnected", `${name}: the connection is closed`);
 }
