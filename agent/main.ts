@@ -3,11 +3,12 @@
  *
  * A proxy is started in the middle of a recovery, when every millisecond counts, and needs none of what the commands load
  * (an HTTP framework, a command line parser, schemas: 40 ms). A delta of small files is made, and a BMC's log is read, in
- * the time that loading the rest would take. So this file looks at the first argument before it loads anything. These are
+ * the time that loading the rest would take; most commands need nothing of what an agent is made of. So this file looks at the first argument before it loads anything. These are
  * the only dynamic imports of the project; the bundler puts them all into the executable.
  */
 async function main(): Promise<void> {
   const [command, ...args] = process.argv.slice(2);
+  const asked = command === "help" ? args[0] : command;
   if (command === "proxy") {
     const { runProxyCommand } = await import("./cli/proxy.ts");
     await runProxyCommand(args);
@@ -20,9 +21,15 @@ async function main(): Promise<void> {
   } else if (command === "bmc" && args[0] === "emulate") {
     const { runEmulateCommand } = await import("./cli/bmc-emulate-only.ts");
     await runEmulateCommand(process.argv.slice(2));
-  } else if (command === "bmc" || (command === "help" && args[0] === "bmc")) {
+  } else if (asked === "bmc") {
     const { runBmcCommand } = await import("./cli/bmc-only.ts");
     await runBmcCommand(process.argv.slice(2));
+  } else if (asked === "agent") {
+    const { runAgentCommand } = await import("./cli/agent-only.ts");
+    await runAgentCommand(process.argv.slice(2));
+  } else if (asked === "hook") {
+    const { runHookCommand } = await import("./cli/hook-only.ts");
+    await runHookCommand(process.argv.slice(2));
   } else {
     const { runCli } = await import("./cli/cli.ts");
     await runCli(process.argv.slice(2));

@@ -14,6 +14,7 @@ import type { NodeId } from "../membership/membership.ts";
 import type { Endpoint } from "../runtime/datagrams.ts";
 import { jsonLog, stderrLog } from "../runtime/io/log.ts";
 import { type AgentOptions, agentOptions, type PartialOptions } from "./agent-options.ts";
+import { APART } from "./apart.ts";
 import { CliError, EXIT_CONFIG } from "./cli-error.ts";
 
 const EXAMPLES = `
@@ -149,7 +150,7 @@ function secondsOf(text: string): number {
 
 export function agentCommand(): Command {
   return new Command("agent")
-    .description("run the agent of this node")
+    .description(APART.agent)
     .option("--id <id>", "name of this node, stable over restarts")
     .option("--address <ip>", "IP address that the other nodes reach this one at")
     .option("--port <port>", "UDP and TCP port (default 7400)", portNumber)

@@ -2,6 +2,7 @@
  * `holdfast bmc`: a BMC over whichever wire there is, one command a file in `bmc/`.
  */
 import { Command } from "commander";
+import { APART } from "./apart.ts";
 import { fruCommand } from "./bmc/fru.ts";
 import { identifyCommand } from "./bmc/identify.ts";
 import { infoCommand } from "./bmc/info.ts";
@@ -13,7 +14,6 @@ import { EXIT_HELP, URL_HELP } from "./bmc/session.ts";
 import { watchCommand } from "./bmc/watch.ts";
 import { watchdogCommand } from "./bmc/watchdog.ts";
 import type { BmcWorld } from "./bmc/world.ts";
-import { BMC_DESCRIPTION } from "./bmc/world.ts";
 
 const EXAMPLES = `
 Examples:
@@ -27,7 +27,7 @@ Examples:
 
 /** What wants no BMC, or loads much, is given from outside. */
 export function bmcCommand(world: BmcWorld, more: readonly Command[] = []): Command {
-  const bmc = new Command("bmc").description(BMC_DESCRIPTION);
+  const bmc = new Command("bmc").description(APART.bmc);
   const commands = [
     infoCommand(world),
     selCommand(world),

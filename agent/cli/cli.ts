@@ -1,13 +1,10 @@
 /**
  * All commands of the executable, in the order in which its help shows them.
  */
-import { Command } from "commander";
-import { agentCommand } from "./agent.ts";
-import { BMC_DESCRIPTION } from "./bmc/world.ts";
+import { namedOnly } from "./apart.ts";
 import { deltaCommand } from "./delta.ts";
 import { demoCommand, janitorCommand } from "./demo.ts";
 import { eventsCommand } from "./events.ts";
-import { hookCommand } from "./hook.ts";
 import { jobCommand } from "./job.ts";
 import { runProgram } from "./program.ts";
 import { runCommand } from "./run.ts";
@@ -16,15 +13,14 @@ import { whatIfCommand } from "./what-if.ts";
 
 export function runCli(args: readonly string[]): Promise<void> {
   const shown = [
-    agentCommand(),
+    namedOnly("agent"),
     runCommand(),
     statusCommand(),
     jobCommand(),
     whatIfCommand(),
     eventsCommand(),
-    hookCommand(),
-    // Never run from here: `agent/main.ts` has an entry of its own for it.
-    new Command("bmc").description(BMC_DESCRIPTION),
+    namedOnly("hook"),
+    namedOnly("bmc"),
     deltaCommand(),
     demoCommand(),
   ];

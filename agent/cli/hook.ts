@@ -13,6 +13,7 @@ import { askAgent } from "../net/io/http-client.ts";
 import { PROBLEMS } from "../net/problem.ts";
 import { randomHex } from "../runtime/io/clock.ts";
 import { AgentClient } from "./agent-client.ts";
+import { APART } from "./apart.ts";
 import { parseDuration } from "./bmc/show.ts";
 import { CliError, EXIT_USAGE } from "./cli-error.ts";
 import { printJson, printLine } from "./print.ts";
@@ -133,7 +134,7 @@ async function tell(
 
 export function hookCommand(): Command {
   return new Command("hook")
-    .description("tell this machine's agent of an error; for scripts")
+    .description(APART.hook)
     .argument("[fields...]", "FIELD=VALUE", fieldOf)
     .addOption(
       new Option("--from <program>", "take fields from what this program sets").choices([

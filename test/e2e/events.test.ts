@@ -180,7 +180,7 @@ describe("a BMC", () => {
     const agent = await start(5, ["--bmc", url, "--bmc-poll-seconds", "60"]);
     await until("it pushes", 15_000, () => (agent.log().includes("pushes events") ? true : null));
     const startMs = performance.now();
-    running.child.stdin.write("event memory 1\n");
+    void running.child.stdin.write("event memory 1\n");
     void running.child.stdin.flush();
     await until("it is heard", 10_000, () =>
       agent.log().includes("uncorrectable memory error") ? true : null,

@@ -131,7 +131,7 @@ export class TestEmulator {
   /** One line of the control protocol; its answer. */
   async control(line: string): Promise<string> {
     const from = this.running.lines.length;
-    this.running.child.stdin.write(`${line}\n`);
+    void this.running.child.stdin.write(`${line}\n`);
     void this.running.child.stdin.flush();
     return this.running.line(() => true, { from });
   }

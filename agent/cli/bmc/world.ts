@@ -8,8 +8,6 @@ import type { Bmc } from "../../../bmc/bmc.ts";
 import type { BmcError } from "../../../bmc/bmc-error.ts";
 import type { Result } from "../../../core/result.ts";
 
-export const BMC_DESCRIPTION = "talk to a BMC: event log, sensors, inventory, power, watchdog";
-
 export interface OpenSettings {
   readonly passwordFile: string | null;
   /** What it says while it opens, such as that a cipher suite is weak. */
