@@ -17,7 +17,6 @@
  * an escape (§14.4.5), so it is taken out first and told apart from the frames.
  */
 import { assert } from "../../core/assert.ts";
-import { checksum } from "../ipmi/decode.ts";
 
 export const BASIC_START = 0xa0;
 export const BASIC_STOP = 0xa5;
@@ -58,14 +57,20 @@ const UNESCAPED: ReadonlyMap<number, number> = new Map(
   [...ESCAPED].map(([raw, sent]) => [sent, raw]),
 );
 
+/** 1 for what is escaped: a table, since all but a few bytes of a line are looked up here and nowhere else. */
+const IS_SPECIAL: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
+  ESCAPED.has(byte) ? 1 : 0,
+);
+
 /** A frame around any bytes; O(bytes), at most twice as long and two. */
 export function encodeBasicFrame(message: Uint8Array): Uint8Array {
   assert(message.byteLength <= BASIC_MESSAGE_BYTES_MAX, "a message fits a frame");
   const frame = new Uint8Array(2 * message.byteLength + 2);
   let length = 0;
   frame[length++] = BASIC_START;
-  for (const byte of message) {
-    const escaped = ESCAPED.get(byte);
+  for (let index = 0; index < message.byteLength; index++) {
+    const byte = message[index] as number;
+    const escaped = IS_SPECIAL[byte] === 1 ? ESCAPED.get(byte) : undefined;
     if (escaped !== undefined) frame[length++] = ESCAPE;
     frame[length++] = escaped ?? byte;
   }
@@ -75,7 +80,13 @@ export function encodeBasicFrame(message: Uint8Array): Uint8Array {
 
 /** Whether both checksums of a message are right (§13.8). */
 export function hasGoodChecksums(message: Uint8Array): boolean {
-  return checksum(message.subarray(0, 3)) === 0 && checksum(message.subarray(3)) === 0;
+  return sumOf(message, 0, 3) === 0 && sumOf(message, 3, message.byteLength) === 0;
+}
+
+function sumOf(bytes: Uint8Array, start: number, end: number): number {
+  let sum = 0;
+  for (let index = start; index < end; index++) sum += bytes[index] as number;
+  return sum & 0xff;
 }
 
 /** `outside` a frame, `inside`, or behind an `escape` in it. */
@@ -108,16 +119,22 @@ export class BasicModeFramer {
 
   push(chunk: Uint8Array): readonly BasicFrame[] {
     const frames: BasicFrame[] = [];
-    for (const byte of chunk) {
-      if (byte === BASIC_START) this.#start();
-      else if (byte === BASIC_HANDSHAKE) this.#handshake(frames);
-      else if (this.#state === "outside") this.counts.noiseBytes++;
-      else if (this.#state === "escape") this.#unescape(byte);
-      else if (byte === BASIC_STOP) this.#stop(frames);
-      else if (byte === ESCAPE) this.#state = "escape";
-      else this.#keep(byte);
+    for (let index = 0; index < chunk.byteLength; index++) {
+      const byte = chunk[index] as number;
+      if (IS_SPECIAL[byte] === 0 && this.#state === "inside") this.#keep(byte);
+      else this.#take(byte, frames);
     }
     return frames;
+  }
+
+  #take(byte: number, frames: BasicFrame[]): void {
+    if (byte === BASIC_START) this.#start();
+    else if (byte === BASIC_HANDSHAKE) this.#handshake(frames);
+    else if (this.#state === "outside") this.counts.noiseBytes++;
+    else if (this.#state === "escape") this.#unescape(byte);
+    else if (byte === BASIC_STOP) this.#stop(frames);
+    else if (byte === ESCAPE) this.#state = "escape";
+    else this.#keep(byte);
   }
 
   /** Forgets what has begun: after a change of the line. */

@@ -70,7 +70,7 @@ export const CONNECTION_ACTIVE = { netFn: 0x0c, command: 0x18 } as const;
 
 class BasicLine implements SerialLine {
   readonly mode = "basic";
-  readonly windowMax = 8;
+  readonly windowMax = 16;
   readonly #framer = new BasicModeFramer();
   #echoes = 0;
 
@@ -90,11 +90,12 @@ class BasicLine implements SerialLine {
   }
 
   push(chunk: Uint8Array): readonly LineItem[] {
-    return this.#framer.push(chunk).flatMap((frame): readonly LineItem[] => {
-      if (frame.kind === "handshake") return [frame];
-      const item = this.#itemOf(frame.bytes);
-      return item === null ? [] : [item];
-    });
+    const items: LineItem[] = [];
+    for (const frame of this.#framer.push(chunk)) {
+      const item = frame.kind === "handshake" ? frame : this.#itemOf(frame.bytes);
+      if (item !== null) items.push(item);
+    }
+    return items;
   }
 
   #itemOf(bytes: Uint8Array): LineItem | null {

@@ -56,10 +56,40 @@ export interface Libc<Name extends string> {
   readonly errno: () => number;
 }
 
-/** Loads the C library with the calls that a room needs. */
+/**
+ * The C library with the calls that a room needs. Loaded when the first of them is used: that takes milliseconds, and most
+ * commands use the rooms of few wires.
+ */
 export function loadLibc<Name extends string>(
   wanted: Readonly<Record<Name, FFIFunction>>,
 ): Libc<Name> {
+  const calls: Record<string, unknown> = {};
+  let errno: (() => number) | null = null;
+  const load = (): (() => number) => {
+    if (errno !== null) return errno;
+    const opened = openLibc(wanted);
+    for (const name of Object.keys(wanted)) {
+      Object.defineProperty(calls, name, { value: opened.symbols[name], enumerable: true });
+    }
+    errno = opened.errno;
+    return errno;
+  };
+  for (const name of Object.keys(wanted)) {
+    const get = (): unknown => {
+      load();
+      return calls[name];
+    };
+    Object.defineProperty(calls, name, { get, configurable: true, enumerable: true });
+  }
+  return { calls: calls as unknown as LibcCalls<Name>, errno: () => load()() };
+}
+
+interface OpenedLibc {
+  readonly symbols: Readonly<Record<string, unknown>>;
+  readonly errno: () => number;
+}
+
+function openLibc(wanted: Readonly<Record<string, FFIFunction>>): OpenedLibc {
   const symbolsOf = { ...wanted, __errno_location: { args: [], returns: "ptr" } as FFIFunction };
   const failures: string[] = [];
   for (const name of LIBC_NAMES) {
@@ -68,10 +98,7 @@ export function loadLibc<Name extends string>(
       // Where errno lies never changes within a thread, and a thread has its own instance of this module.
       const location = (symbols["__errno_location"] as () => Pointer)();
       const memory = new DataView(toArrayBuffer(location, 0, 4));
-      return {
-        calls: symbols as unknown as LibcCalls<Name>,
-        errno: () => memory.getInt32(0, true),
-      };
+      return { symbols, errno: () => memory.getInt32(0, true) };
     } catch (error) {
       failures.push(error instanceof Error ? error.message : String(error));
     }

@@ -113,6 +113,9 @@ class SerialConnection implements IpmiConnection {
   readonly #sessionEnded = Promise.withResolvers<void>();
   #askId = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
+  #timerMs = Number.POSITIVE_INFINITY;
+  /** Written in this turn of the event loop; they go out as one at its end. */
+  #unsent: Uint8Array[] = [];
   #closing: Promise<void> | null = null;
 
   constructor(port: Port, place: SerialPlace, password: string | null, options: SerialOptions) {
@@ -181,12 +184,10 @@ class SerialConnection implements IpmiConnection {
 
   #perform(effect: SerialEffect): void {
     switch (effect.kind) {
-      case "write": {
-        const { buffer, byteOffset, byteLength } = effect.bytes;
-        // Whether it worked is told by `error` and `close`.
-        this.#port.write(Buffer.from(buffer, byteOffset, byteLength), () => undefined);
+      case "write":
+        if (this.#unsent.length === 0) queueMicrotask(() => this.#send());
+        this.#unsent.push(effect.bytes);
         return;
-      }
       case "opened":
         this.#opened.resolve(ok(null));
         return;
@@ -229,11 +230,26 @@ class SerialConnection implements IpmiConnection {
     return `${error.detail}; nothing came at all: is the BMC behind this port, at this rate and in this mode?`;
   }
 
+  #send(): void {
+    const bytes = Buffer.concat(this.#unsent.splice(0));
+    // Whether it worked is told by `error` and `close`.
+    if (this.#port.isOpen) this.#port.write(bytes, () => undefined);
+  }
+
+  /** A timer that comes too early only looks again, which is cheaper than a new one for every message. */
   #arm(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
     const { wakeMs } = this.#session;
-    const tick = (): void => this.#step({ kind: "tick" });
-    this.#timer =
-      wakeMs === null ? null : setTimeout(tick, Math.max(0, Math.ceil(wakeMs - performance.now())));
+    if (this.#timer !== null) {
+      if (wakeMs !== null && this.#timerMs <= wakeMs) return;
+      clearTimeout(this.#timer);
+      this.#timer = null;
+    }
+    if (wakeMs === null) return;
+    this.#timerMs = wakeMs;
+    const tick = (): void => {
+      this.#timer = null;
+      this.#step({ kind: "tick" });
+    };
+    this.#timer = setTimeout(tick, Math.max(0, Math.ceil(wakeMs - performance.now())));
   }
 }

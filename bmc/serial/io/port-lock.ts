@@ -7,7 +7,6 @@
  * that name.
  */
 import { fstatSync, statSync, unlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ffiText } from "../../../core/io/native.ts";
 import { ERRNO, errno, libc, OPEN_FLAGS, SystemError } from "./libc.ts";
@@ -37,7 +36,7 @@ function isWritableFolder(path: string): boolean {
 }
 
 function systemFolder(): string {
-  return FOLDERS.find(isWritableFolder) ?? tmpdir();
+  return FOLDERS.find(isWritableFolder) ?? process.env["TMPDIR"] ?? "/tmp";
 }
 
 /** Tries to have `fd` locked for this opener alone. False where somebody else has it. */
