@@ -199,7 +199,10 @@ class RunningEmulator implements Emulator {
     try {
       this.#socket?.send(bytes, peer.port, peer.address);
     } catch {
-      // What the kernel says here is about an earlier datagram, to a console that has gone; a BMC does not mind.
+      // What the kernel says here may be about an earlier datagram, to a console that has gone. Once said it is forgotten.
+      try {
+        this.#socket?.send(bytes, peer.port, peer.address);
+      } catch {}
     }
   }
 
