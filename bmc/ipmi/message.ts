@@ -26,6 +26,7 @@ export const CONSOLE_ADDRESS = 0x81;
 /** The sequence number has 6 bits. */
 export const SEQUENCE_COUNT = 64;
 
+const CLIENT_ROUTE = (BMC_ADDRESS << 16) | (CONSOLE_ADDRESS << 8);
 const REQUEST_BYTES_MIN = 7;
 const REPLY_BYTES_MIN = 8;
 
@@ -71,27 +72,28 @@ function headError(what: string, bytes: Uint8Array, bytesMin: number): DecodeErr
 }
 
 export function encodeRequestMessage(message: RequestMessage): Uint8Array {
-  assert(message.sequence >= 0 && message.sequence < SEQUENCE_COUNT, "a sequence has 6 bits");
-  assert(message.netFn % 2 === 0 && message.netFn <= 0x3e, "a request has an even netFn");
-  const bytes = new Uint8Array(REQUEST_BYTES_MIN + message.data.byteLength);
-  bytes[0] = message.responderAddress;
-  bytes[1] = (message.netFn << 2) | (message.lun & 3);
-  bytes[3] = message.requesterAddress;
-  bytes[4] = (message.sequence << 2) | (message.requesterLun & 3);
-  bytes[5] = message.command;
-  bytes.set(message.data, 6);
+  const { responderAddress, requesterAddress, requesterLun, sequence } = message;
+  const route = (responderAddress << 16) | (requesterAddress << 8) | requesterLun;
+  return encodeRequest(message, route, sequence);
+}
+
+/** `route`: responder's address, requester's address, requester's LUN, a byte each. */
+function encodeRequest(request: IpmiRequest, route: number, sequence: number): Uint8Array {
+  assert(sequence >= 0 && sequence < SEQUENCE_COUNT, "a sequence has 6 bits");
+  assert(request.netFn % 2 === 0 && request.netFn <= 0x3e, "a request has an even netFn");
+  const bytes = new Uint8Array(REQUEST_BYTES_MIN + request.data.byteLength);
+  bytes[0] = route >> 16;
+  bytes[1] = (request.netFn << 2) | (request.lun & 3);
+  bytes[3] = route >> 8;
+  bytes[4] = (sequence << 2) | (route & 3);
+  bytes[5] = request.command;
+  bytes.set(request.data, 6);
   return sealed(bytes);
 }
 
 /** A request as a client sends it to the BMC. */
 export function encodeRequestToBmc(request: IpmiRequest, sequence: number): Uint8Array {
-  return encodeRequestMessage({
-    ...request,
-    responderAddress: BMC_ADDRESS,
-    requesterAddress: CONSOLE_ADDRESS,
-    sequence,
-    requesterLun: 0,
-  });
+  return encodeRequest(request, CLIENT_ROUTE, sequence);
 }
 
 export function decodeRequestMessage(bytes: Uint8Array): Result<RequestMessage, DecodeError> {
@@ -156,6 +158,6 @@ export function decodeReplyMessage(bytes: Uint8Array): Result<ReplyMessage, Deco
     sequence: (bytes[4] as number) >> 2,
     command: bytes[5] as number,
     completionCode: bytes[6] as number,
-    data: bytes.subarray(7, bytes.byteLength - 1),
+    data: bytes.slice(7, bytes.byteLength - 1),
   });
 }

@@ -35,7 +35,7 @@ export interface SelEntryRequest {
 
 export interface SelEntryReply {
   readonly nextRecordId: number;
-  /** A view of the reply. 16 bytes when a whole record was asked for; whoever asked checks it. */
+  /** A copy. 16 bytes when a whole record was asked for; whoever asked checks it. */
   readonly bytes: Uint8Array;
 }
 
@@ -67,5 +67,5 @@ function decodeReply(data: Uint8Array): Result<SelEntryReply, DecodeError> {
   const reader = new ByteReader(data);
   const short = reader.needs("SEL entry", 3);
   if (short !== null) return err(short);
-  return ok({ nextRecordId: reader.u16le(), bytes: reader.rest() });
+  return ok({ nextRecordId: reader.u16le(), bytes: data.slice(2) });
 }

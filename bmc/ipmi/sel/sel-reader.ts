@@ -23,8 +23,8 @@ import {
   getSelEntry,
   SEL_FIRST,
   SEL_LAST,
+  SEL_READ_ALL,
   SEL_RECORD_BYTES,
-  wholeSelEntry,
 } from "./get-sel-entry.ts";
 import { getSelInfo, type SelInfo } from "./get-sel-info.ts";
 import { reserveSel } from "./reserve-sel.ts";
@@ -210,7 +210,8 @@ function idsToAsk(reading: Reading, info: SelInfo): readonly number[] {
 }
 
 function requestFor(reading: Reading, id: number): IpmiRequest {
-  return requestOf(getSelEntry, { ...wholeSelEntry(id), reservation: reading.reservation });
+  const { reservation } = reading;
+  return requestOf(getSelEntry, { reservation, recordId: id, offset: 0, count: SEL_READ_ALL });
 }
 
 /** Files the answers; what is wrong with the first, the one that the chain needs. */
@@ -243,7 +244,8 @@ function entryOf(answer: Result<IpmiReply, BmcError> | undefined): Entry | Failu
     const detail = `a record of the event log has ${bytes.byteLength} of ${SEL_RECORD_BYTES} bytes`;
     return bmcError("truncated-record", detail);
   }
-  return { next: nextRecordId, bytes: bytes.slice(0, SEL_RECORD_BYTES) };
+  const isExact = bytes.byteLength === SEL_RECORD_BYTES;
+  return { next: nextRecordId, bytes: isExact ? bytes : bytes.slice(0, SEL_RECORD_BYTES) };
 }
 
 function ownId(bytes: Uint8Array): number {
