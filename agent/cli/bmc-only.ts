@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { emulateCommand } from "./bmc/emulate.ts";
 import { type RealWorld, realWorld } from "./bmc/real-world.ts";
 import { bmcCommand } from "./bmc.ts";
-import { CliError, EXIT_USAGE } from "./cli-error.ts";
+import { CliError, EXIT_BROKEN_PIPE, EXIT_USAGE } from "./cli-error.ts";
 import { runProgram } from "./program.ts";
 
 /** Here for the help only: `agent/main.ts` loads the emulator where it is asked for. */
@@ -27,6 +27,7 @@ export async function runAlone(
   await runProgram({ shown: [bmc] }, args);
   // Listeners for signals would keep this process alive. What was printed goes first, however slowly it is read.
   await Promise.race([world.settled(), whenGone(world.interrupted)]);
+  if (world.interrupted.reason === EXIT_BROKEN_PIPE) process.exitCode = EXIT_BROKEN_PIPE;
   process.exit();
 }
 

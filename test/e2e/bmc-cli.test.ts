@@ -131,6 +131,60 @@ describe("the log", () => {
   }, 60_000);
 });
 
+describe("the emulator", () => {
+  test("refuses what it does not know, and names an address or path that it cannot have", async () => {
+    const emulate = (...flags: readonly string[]) => binary(["bmc", "emulate", ...flags]);
+    const nothing = await emulate();
+    expect(nothing).toMatchObject({ code: 2, stdout: "" });
+    expect(nothing.stderr).toContain("give --lan ADDRESS:PORT");
+    const fault = await emulate("--lan", "127.0.0.1:0", "--fault", "gremlins");
+    expect(fault).toMatchObject({ code: 2, stdout: "" });
+    expect(fault.stderr).toContain("--fault help lists them");
+    const value = await emulate("--lan", "127.0.0.1:0", "--fault", "drop=200");
+    expect(value).toMatchObject({ code: 2, stdout: "" });
+    const port = /:(\d+)$/.exec(bmc.lan)?.[1] ?? "";
+    const taken = await emulate("--lan", `127.0.0.1:${port}`);
+    expect(taken).toMatchObject({ code: 73, stdout: "" });
+    expect(taken.stderr).toContain(`127.0.0.1:${port}`);
+    const path = await emulate("--pty", "/no/such/folder/tty");
+    expect(path).toMatchObject({ code: 73, stdout: "" });
+    expect((await emulate("--fault", "help")).stdout).toContain("rakp2-tag-zero");
+  }, 30_000);
+
+  test("has the password that it is given", async () => {
+    const env = { HOLDFAST_BMC_PASSWORD: "of its own" };
+    const running = new Running(["bmc", "emulate", "--lan", "127.0.0.1:0", "--user", "root"], env);
+    const url = (await running.line((line) => line.startsWith("ready: lan:"))).slice(7);
+    expect(url).toContain("lan://root@");
+    expect(await binary(["bmc", "info", "--bmc", url], { env })).toMatchObject({ code: 0 });
+    expect(await binary(["bmc", "info", "--bmc", url])).toMatchObject({ code: 82 });
+    expect(await running.stop()).toBe(0);
+  }, 30_000);
+});
+
+describe("a reader that has enough", () => {
+  test.each([["sel"], ["watch", "--old", "--poll", "200ms"]])(
+    "ends %s with 141 and no noise",
+    async (...command) => {
+      const shell = `"${BINARY}" bmc ${command.join(" ")} --json --bmc ${bmc.lan} 2>err | head -c 100 >/dev/null; echo "\${PIPESTATUS[0]}"`;
+      const child = Bun.spawn({
+        cmd: ["bash", "-c", shell],
+        cwd: bmc.folder,
+        env: { ...process.env, HOLDFAST_BMC_PASSWORD: "emulated" },
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
+      await bmc.control("event memory 1");
+      const code = (await child.stdout.text()).trim();
+      clearTimeout(timer);
+      // All of it may have been in the pipe before the reader went.
+      expect(["0", "141"]).toContain(code);
+      expect(readFileSync(join(bmc.folder, "err"), "utf8")).not.toContain("defect");
+    },
+    30_000,
+  );
+});
+
 /** Whatever is wrong: one line that names it, the code of its kind, nothing that looks like a result. */
 function expectFailure(ended: Finished, kind: BmcErrorKind, said: string): void {
   expect(ended.code).toBe(BMC_ERRORS[kind].exitCode);
@@ -333,7 +387,9 @@ describe("bad input", () => {
         // A session of which each command leaves one behind would be gone after the emulator's sixteen.
         for (let round = 0; round < 20; round++) {
           const running = new Running(["bmc", "sel", "--bmc", lan]);
-          await Bun.sleep(round < 2 ? 1_500 : 300);
+          await running.handlesSignals();
+          // Some of them while they read, the others while they open their session.
+          await Bun.sleep(round < 3 ? 1_500 : round * 10);
           expect(await running.stop()).toBe(130);
           expect(running.lines).toEqual([]);
         }

@@ -1,11 +1,11 @@
 /**
  * An emulated BMC as a process of the executable, driven by lines on its standard input, and the commands that are run on it.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LineSplitter } from "../../agent/runtime/io/lines.ts";
-import type { Finished } from "./test-cluster.ts";
+import { type Finished, until } from "./test-cluster.ts";
 
 export const BINARY: string = join(import.meta.dir, "../../dist/holdfast");
 export const PASSWORD = "emulated";
@@ -91,6 +91,16 @@ export class Running {
       this.#waiting.delete(look);
       clearTimeout(timer);
     }
+  }
+
+  /** A signal that comes while the program is still being loaded ends it by itself. */
+  async handlesSignals(): Promise<void> {
+    const sigint = 1n << 1n;
+    await until("signals are handled", 10_000, () => {
+      const status = readFileSync(`/proc/${this.child.pid}/status`, "utf8");
+      const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
+      return (caught & sigint) === 0n ? null : true;
+    });
   }
 
   async stop(signal: NodeJS.Signals = "SIGINT"): Promise<number | null> {

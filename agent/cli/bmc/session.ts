@@ -9,7 +9,7 @@ import type { Bmc, ReadOptions } from "../../../bmc/bmc.ts";
 import { BMC_ERRORS, type BmcError, type BmcErrorKind } from "../../../bmc/bmc-error.ts";
 import type { Result } from "../../../core/result.ts";
 import { oneLine } from "../../runtime/io/log.ts";
-import { CliError, EXIT_USAGE } from "../cli-error.ts";
+import { CliError, EXIT_BROKEN_PIPE, EXIT_USAGE } from "../cli-error.ts";
 import type { BmcWorld } from "./world.ts";
 
 export const BMC_ENV = "HOLDFAST_BMC";
@@ -93,9 +93,18 @@ function exitCodeOf(signal: AbortSignal): number {
   return typeof signal.reason === "number" ? signal.reason : 130;
 }
 
+function brokenPipe(): Error {
+  return Object.assign(new Error("nobody reads the output"), { code: "EPIPE" });
+}
+
 function whenInterrupted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    const stop = (): void => reject(new CliError("interrupted", exitCodeOf(signal)));
+    const stop = (): void => {
+      const code = exitCodeOf(signal);
+      const isUnread = code === EXIT_BROKEN_PIPE;
+      // Whoever read the output has enough: nothing to be said.
+      reject(isUnread ? brokenPipe() : new CliError("interrupted", code));
+    };
     if (signal.aborted) stop();
     else signal.addEventListener("abort", stop, { once: true });
   });

@@ -2,7 +2,8 @@
  * Opens a BMC by its URL: the one place that knows all wires.
  *
  * Decides which link a URL leads to and where its password comes from: a file named in the URL, else the file given for all, else
- * the environment. Nothing is left open where it fails.
+ * the environment. Nothing is left open where it fails. A wire is loaded when it is asked for: all of them take longer to load
+ * than a command over one of them does.
  */
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { Bmc } from "../../bmc.ts";
@@ -11,11 +12,7 @@ import { readSel } from "../../ipmi/sel/sel-reader.ts";
 import { type LanAddress, parseBmcUrl, type RedfishUrl, type SerialAddress } from "../bmc-url.ts";
 import type { IpmiConnection } from "./connection.ts";
 import { IpmiBmc } from "./ipmi-bmc.ts";
-import { openKcs } from "./kcs.ts";
-import { openLan } from "./lan.ts";
 import { type Environment, PASSWORD_VARIABLE, readKg, readPassword } from "./password.ts";
-import { openRedfish } from "./redfish.ts";
-import { openSerial } from "./serial.ts";
 import { type OpenConnection, SharedConnection } from "./shared-connection.ts";
 
 export interface OpenBmcOptions {
@@ -66,6 +63,7 @@ async function lanBmc(address: LanAddress, sources: Sources): Promise<Result<Bmc
   if (password.value === null) return err(noPassword(address.url));
   const kg = await readKg(address.kgFile, sources.environment);
   if (!kg.ok) return kg;
+  const { openLan } = await import("./lan.ts");
   const secrets = { password: password.value, kg: kg.value };
   const open: OpenConnection = async () => {
     const opened = await openLan(address, secrets);
@@ -84,6 +82,7 @@ async function serialBmc(address: SerialAddress, sources: Sources): Promise<Resu
   const password = address.userName === null ? ok(null) : await passwordOf(address, sources);
   if (!password.ok) return password;
   if (address.userName !== null && password.value === null) return err(noPassword(address.url));
+  const { openSerial } = await import("./serial.ts");
   return await ipmiBmc(address.url, () => openSerial(address, password.value), false);
 }
 
@@ -91,6 +90,7 @@ async function redfishBmc(address: RedfishUrl, sources: Sources): Promise<Result
   const password = await passwordOf(address, sources);
   if (!password.ok) return password;
   if (password.value === null) return err(noPassword(address.url));
+  const { openRedfish } = await import("./redfish.ts");
   return await openRedfish(address, password.value);
 }
 
@@ -112,8 +112,10 @@ export async function openBmc(
       return await lanBmc(value, sources);
     case "serial":
       return await serialBmc(value, sources);
-    case "kcs":
+    case "kcs": {
+      const { openKcs } = await import("./kcs.ts");
       return await ipmiBmc(value.url, () => openKcs(value.devicePath), false);
+    }
     case "redfish":
       return await redfishBmc(value, sources);
   }
