@@ -19,7 +19,10 @@ beforeAll(async () => {
   bmc = await TestEmulator.start(["--sel-fill", "20"]);
 }, 20_000);
 
-afterAll(() => bmc.stop());
+/** Ended at last, also where a test fails. */
+const emulators: TestEmulator[] = [];
+
+afterAll(() => Promise.all([bmc, ...emulators].map((emulator) => emulator.stop())));
 
 const WIRES: readonly (readonly [string, () => string])[] = [
   ["LAN", () => bmc.lan],
@@ -107,17 +110,18 @@ describe.each(WIRES)("over %s", (_, url) => {
 describe("the log", () => {
   test("is shown to people as a table, and is cleared", async () => {
     const other = await TestEmulator.start(["--sel-fill", "3"]);
+    emulators.push(other);
     const table = await binary(["bmc", "sel", "--bmc", other.lan]);
     expect(table.stdout.split("\n")[0]).toMatch(/^ID +TIME +SEVERITY +CATEGORY +EVENT$/);
     expect(table.stdout.trimEnd().split("\n")).toHaveLength(4);
     expect(await binary(["bmc", "sel", "--clear", "--bmc", other.lan])).toMatchObject({ code: 0 });
     const empty = await binary(["bmc", "sel", "--bmc", other.lan]);
     expect(empty).toMatchObject({ code: 0, stdout: "no entries\n" });
-    await other.stop();
   }, 30_000);
 
   test("of thousands of entries comes whole through a slow reader, or not at all", async () => {
     const big = await TestEmulator.start(["--sel-fill", "4000"]);
+    emulators.push(big);
     const command = `"${BINARY}" bmc sel --json --bmc ${big.lan} | (sleep 0.5; cat)`;
     const child = Bun.spawn({
       cmd: ["sh", "-c", command],
@@ -127,7 +131,6 @@ describe("the log", () => {
     const log = JSON.parse(await child.stdout.text()) as EventLog;
     expect(log.entries).toHaveLength(4_000);
     await child.exited;
-    await big.stop();
   }, 60_000);
 });
 
