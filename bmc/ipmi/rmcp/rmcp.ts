@@ -34,21 +34,22 @@ export function writeRmcpHeader(bytes: Uint8Array, messageClass: RmcpClass): voi
   bytes[3] = messageClass === "asf" ? CLASS_ASF : CLASS_IPMI;
 }
 
-/** An acknowledge (b7) carries nothing and is refused like a class that is not known. */
-export function decodeRmcp(bytes: Uint8Array): Result<RmcpDatagram, DecodeError> {
+/** Of a whole datagram. An acknowledge (b7) carries nothing and is refused like a class that is not known. */
+export function rmcpClassOf(bytes: Uint8Array): Result<RmcpClass, DecodeError> {
   if (bytes.byteLength < RMCP_HEADER_BYTES) {
     return err(tooShort("RMCP header", RMCP_HEADER_BYTES, bytes.byteLength));
   }
-  const [version = 0, , sequence = 0, messageClass = 0] = bytes;
+  const version = bytes[0] as number;
   if (version !== VERSION) return err(badValue("RMCP version", version));
   // b6:5 are reserved, and ignored.
-  const classNumber = messageClass & 0x9f;
-  if (classNumber !== CLASS_ASF && classNumber !== CLASS_IPMI) {
-    return err(badValue("RMCP class", messageClass));
-  }
-  return ok({
-    messageClass: classNumber === CLASS_ASF ? "asf" : "ipmi",
-    sequence,
-    body: bytes.subarray(RMCP_HEADER_BYTES),
-  });
+  const classNumber = (bytes[3] as number) & 0x9f;
+  if (classNumber === CLASS_IPMI) return ok("ipmi");
+  return classNumber === CLASS_ASF ? ok("asf") : err(badValue("RMCP class", bytes[3] as number));
+}
+
+export function decodeRmcp(bytes: Uint8Array): Result<RmcpDatagram, DecodeError> {
+  const messageClass = rmcpClassOf(bytes);
+  if (!messageClass.ok) return messageClass;
+  const body = bytes.subarray(RMCP_HEADER_BYTES);
+  return ok({ messageClass: messageClass.value, sequence: bytes[2] as number, body });
 }

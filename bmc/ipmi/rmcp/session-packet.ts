@@ -23,7 +23,7 @@ import { err, ok, type Result } from "../../../core/result.ts";
 import type { AesCbc, IpmiCrypto } from "../crypto.ts";
 import { badChecksum, badValue, type DecodeError, tooShort } from "../decode.ts";
 import type { CipherSuite } from "./cipher-suite.ts";
-import { decodeRmcp, RMCP_HEADER_BYTES, writeRmcpHeader } from "./rmcp.ts";
+import { RMCP_HEADER_BYTES, rmcpClassOf, writeRmcpHeader } from "./rmcp.ts";
 import type { SessionKeys } from "./session-keys.ts";
 
 export const PAYLOAD_IPMI = 0x00;
@@ -56,8 +56,8 @@ export interface RmcpPlusPacket {
   readonly sequence: number;
   /** As it travels, perhaps encrypted. */
   readonly payload: Uint8Array;
-  /** From 06h on: what the code covers, and behind it the code. */
-  readonly body: Uint8Array;
+  /** The whole, with what the code covers, and behind it the code. */
+  readonly datagram: Uint8Array;
 }
 
 export type SessionPacket = PlainPacket | RmcpPlusPacket;
@@ -136,17 +136,17 @@ function decodeRmcpPlusPacket(bytes: Uint8Array): Result<RmcpPlusPacket, DecodeE
     isAuthenticated: (flags & AUTHENTICATED) !== 0,
     sessionId: u32At(bytes, RMCP_HEADER_BYTES + 2),
     sequence: u32At(bytes, RMCP_HEADER_BYTES + 6),
-    payload: bytes.subarray(V20_HEAD_BYTES, end),
-    body: bytes.subarray(RMCP_HEADER_BYTES),
+    payload: bytes.slice(V20_HEAD_BYTES, end),
+    datagram: bytes,
   });
 }
 
 /** Of a whole datagram of RMCP class IPMI. Nothing is verified here but lengths. */
 export function decodeSessionPacket(datagram: Uint8Array): Result<SessionPacket, DecodeError> {
-  const rmcp = decodeRmcp(datagram);
+  const rmcp = rmcpClassOf(datagram);
   if (!rmcp.ok) return rmcp;
-  if (rmcp.value.messageClass !== "ipmi") return err(badValue("RMCP class", 0x06));
-  const authType = rmcp.value.body[0];
+  if (rmcp.value !== "ipmi") return err(badValue("RMCP class", 0x06));
+  const authType = datagram[RMCP_HEADER_BYTES];
   if (authType === undefined) return err(tooShort("session header", 1, 0));
   if (authType === AUTH_TYPE_NONE) return decodePlainPacket(datagram);
   if (authType === AUTH_TYPE_RMCP_PLUS) return decodeRmcpPlusPacket(datagram);
@@ -200,17 +200,16 @@ export class PacketCipher {
   /** The payload, once its code is right. The code is compared before anything else of the packet is believed. */
   open(packet: RmcpPlusPacket): Result<Uint8Array, DecodeError> {
     if (!packet.isAuthenticated || !packet.isEncrypted) {
-      return err(badValue("protection of a packet in a session", packet.body[1] ?? 0));
+      return err(badValue("protection of a packet in a session", packet.payloadType));
     }
-    const { body, payload } = packet;
-    const coveredBytes = body.byteLength - this.#codeBytes;
-    const coveredBytesMin = 12 + payload.byteLength + 2;
-    if (coveredBytes < coveredBytesMin) {
-      return err(
-        tooShort("RMCP+ session trailer", coveredBytesMin + this.#codeBytes, body.byteLength),
-      );
+    const { datagram, payload } = packet;
+    const codeOffset = datagram.byteLength - this.#codeBytes;
+    const codeOffsetMin = V20_HEAD_BYTES + payload.byteLength + 2;
+    if (codeOffset < codeOffsetMin) {
+      const wantBytes = codeOffsetMin + this.#codeBytes;
+      return err(tooShort("RMCP+ session trailer", wantBytes, datagram.byteLength));
     }
-    if (!this.#isRightCode(body, coveredBytes)) {
+    if (!this.#isRightCode(datagram, codeOffset)) {
       return err(badChecksum("integrity code of a packet"));
     }
     if (payload.byteLength < 2 * BLOCK_BYTES || payload.byteLength % BLOCK_BYTES !== 0) {
@@ -224,11 +223,11 @@ export class PacketCipher {
   }
 
   /** In a time that does not depend on where the codes differ. */
-  #isRightCode(body: Uint8Array, coveredBytes: number): boolean {
-    const code = this.#hmac(body.subarray(0, coveredBytes));
+  #isRightCode(datagram: Uint8Array, codeOffset: number): boolean {
+    const code = this.#hmac(datagram.slice(RMCP_HEADER_BYTES, codeOffset));
     let difference = 0;
     for (let n = 0; n < this.#codeBytes; n++) {
-      difference |= (code[n] as number) ^ (body[coveredBytes + n] as number);
+      difference |= (code[n] as number) ^ (datagram[codeOffset + n] as number);
     }
     return difference === 0;
   }

@@ -293,7 +293,7 @@ function walk(reading: Reading, asked: number, info: SelInfo): void {
  */
 function isRepeated(reading: Reading, id: number, entry: Entry, info: SelInfo): boolean {
   if (reading.seen.has(id)) return true;
-  const [first] = reading.records;
+  const first = reading.records[0];
   const isFirst = first?.recordId === id && contentOf(first.bytes) === contentOf(entry.bytes);
   if (isFirst) return true;
   if (reading.records.length < info.entryCount) return false;

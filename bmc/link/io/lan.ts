@@ -97,11 +97,6 @@ export async function openLan(
   return opened;
 }
 
-/** No Buffer: its `slice`, by which decoders copy, would be a view. Each datagram has memory of its own, so no copy either. */
-function unbuffered({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
 type Settle = (result: Result<IpmiReply, BmcError>) => void;
 type Socket = Bun.udp.ConnectedSocket<"buffer">;
 
@@ -141,7 +136,8 @@ export class LanConnection implements IpmiConnection {
         hostname: place.isV6 ? "::" : "0.0.0.0",
         connect: { hostname: place.ip, port: this.#address.port },
         socket: {
-          data: (_socket, buffer) => this.#step({ kind: "datagram", bytes: unbuffered(buffer) }),
+          // A copy, and no Buffer: its `slice`, by which decoders copy, would be a view.
+          data: (_socket, bytes) => this.#step({ kind: "datagram", bytes: new Uint8Array(bytes) }),
           error: onError,
         },
       });
