@@ -3,11 +3,8 @@
  * (`SerialPortStream` over our binding): none may be lost. Peer: the same pairs by blocking reads and writes in C's manner
  * (Python), the floor that a process can have on this machine.
  *
- * The far end is a process of its own that gives every byte back.
+ * The far end is a process of its own (Python) that gives every byte back.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { SerialPortStream } from "@serialport/stream";
 import { linuxBinding } from "../bmc/serial/io/linux-binding.ts";
 import { assert } from "../core/assert.ts";
@@ -16,6 +13,16 @@ import { type Measurement, Unavailable } from "./bench.ts";
 const PAIRS = 20_000;
 const MESSAGE_BYTES = 20;
 const LIMIT_MS = 60_000;
+
+/** The far end: makes the terminal, prints its name, gives every byte back. */
+const ECHO = `
+import os, pty, sys, tty
+master, slave = pty.openpty()
+tty.setraw(slave)
+print(os.ttyname(slave), flush=True)
+while True:
+    os.write(master, os.read(master, 4096))
+`;
 
 const FLOOR = `
 import os, sys, time, tty, termios
@@ -95,17 +102,11 @@ function floor(path: string): Trips {
 }
 
 export async function run(): Promise<readonly Measurement[]> {
-  for (const name of ["socat", "python3"]) {
-    if (Bun.which(name) === null) throw new Unavailable(`${name} is missing`);
-  }
-  const folder = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
-  const path = join(folder, "tty");
-  const echo = Bun.spawn(["socat", `PTY,link=${path},raw,echo=0`, "EXEC:cat"], {
-    stdout: "ignore",
-    stderr: "ignore",
-  });
+  if (Bun.which("python3") === null) throw new Unavailable("python3 is missing");
+  const echo = Bun.spawn(["python3", "-c", ECHO], { stdout: "pipe", stderr: "ignore" });
   try {
-    for (let i = 0; i < 500 && !(await Bun.file(path).exists()); i++) await Bun.sleep(10);
+    const { value } = await echo.stdout.getReader().read();
+    const path = new TextDecoder().decode(value).trim();
     const peer = floor(path);
     const own = await ours(path);
     return [
@@ -119,12 +120,11 @@ export async function run(): Promise<readonly Measurement[]> {
         spread: null,
         runs: PAIRS,
         goal: { of: "ours", better: "lower", must: 500, aim: null },
-        note: `medians ${own.medianUs.toFixed(0)} and ${peer.medianUs.toFixed(0)} µs; the far end is socat with cat`,
+        note: `medians ${own.medianUs.toFixed(0)} and ${peer.medianUs.toFixed(0)} µs`,
       },
     ];
   } finally {
     echo.kill("SIGKILL");
     await echo.exited;
-    rmSync(folder, { recursive: true, force: true });
   }
 }

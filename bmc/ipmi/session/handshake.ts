@@ -29,6 +29,12 @@ export interface HandshakeOptions extends SessionSecrets {
   readonly suites: readonly CipherSuite[];
 }
 
+interface SuiteChoice {
+  readonly suites: readonly CipherSuite[];
+  /** The BMC said that it has them. */
+  readonly areListed: boolean;
+}
+
 const ATTEMPTS_MAX = 3;
 /** Lists longer than this are not read to their end: 16 × 16 bytes hold 50 suites. */
 const CIPHER_LIST_REPLIES_MAX = Math.min(16, CIPHER_RECORD_INDEX_MAX);
@@ -49,13 +55,16 @@ export class Handshake {
     if (wrong !== null) return err(wrong);
     const suites = yield* this.#suitesToTry();
     if (!suites.ok) return suites;
+    const { suites: tried, areListed } = suites.value;
     let refused: BmcError = bmcError("wrong-cipher", `${name}: no cipher suite is left to offer`);
-    for (const suite of suites.value) {
-      const isLast = suite === suites.value.at(-1);
-      const opened = yield* this.#openWith(suite, isLast);
+    for (const suite of tried) {
+      const isLast = suite === tried.at(-1);
+      const opened = yield* this.#openWith(suite, areListed, isLast);
       if (opened.ok || isLast) return opened;
-      // A suite that was not understood: the next one. Anything else would be the same with every suite.
-      if (opened.error.kind !== "wrong-cipher" && opened.error.kind !== "timeout") return opened;
+      // A suite that was not understood: the next one. Anything else would be the same with every suite. Silence says that
+      // only where the BMC has not said what it has: packets that are lost must not weaken a session.
+      const isSilence = opened.error.kind === "timeout" && !areListed;
+      if (opened.error.kind !== "wrong-cipher" && !isSilence) return opened;
       refused = opened.error;
     }
     return err(refused);
@@ -80,24 +89,27 @@ export class Handshake {
   }
 
   /** Those of ours that the BMC lists, in our order; all of ours where it does not list any. */
-  *#suitesToTry(): Turns<Result<readonly CipherSuite[], BmcError>> {
+  *#suitesToTry(): Turns<Result<SuiteChoice, BmcError>> {
     const { name, suites } = this.#options;
-    if (suites.length === 1) return ok(suites);
+    const unlisted: SuiteChoice = { suites, areListed: false };
+    if (suites.length === 1) return ok(unlisted);
     const records: number[] = [];
     for (let index = 0; index < CIPHER_LIST_REPLIES_MAX; index++) {
       const args = { channel: THIS_CHANNEL, index };
       const request = requestOf(getChannelCipherSuites, args);
       const reply = yield* askOutside(request, 1 + index, OPTIONAL_TRIES_MS);
-      if (reply === null || reply.completionCode !== 0) break;
+      // Half a list says nothing of the other half.
+      if (reply === null) return ok(unlisted);
+      if (reply.completionCode !== 0) break;
       const part = getChannelCipherSuites.decode(reply.data);
       if (!part.ok) break;
       records.push(...part.value.records);
       if (part.value.isLast) break;
     }
     const listed = decodeCipherSuiteRecords(Uint8Array.from(records));
-    if (listed.length === 0) return ok(suites);
+    if (listed.length === 0) return ok(unlisted);
     const both = suites.filter((suite) => listed.includes(suite.id));
-    if (both.length > 0) return ok(both);
+    if (both.length > 0) return ok({ suites: both, areListed: true });
     return err(
       bmcError(
         "wrong-cipher",
@@ -107,11 +119,15 @@ export class Handshake {
     );
   }
 
-  *#openWith(suite: CipherSuite, isLast: boolean): Turns<Result<OpenedSession, BmcError>> {
+  *#openWith(
+    suite: CipherSuite,
+    areListed: boolean,
+    isLast: boolean,
+  ): Turns<Result<OpenedSession, BmcError>> {
     const { name } = this.#options;
     const keyExchange = new KeyExchange(this.#crypto, this.#options, suite, this.#isKgSet);
     // There are BMCs that leave a suite they do not know unanswered.
-    const openTriesMs = isLast ? TRIES_MS : OPTIONAL_TRIES_MS;
+    const openTriesMs = isLast || areListed ? TRIES_MS : OPTIONAL_TRIES_MS;
     let hasNameLookup = true;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const result = yield* keyExchange.attempt(hasNameLookup, openTriesMs);

@@ -206,6 +206,18 @@ describe("opening a session", () => {
     expect(world.session.suite).toBe(3);
   });
 
+  test("packets that are lost do not weaken it: a suite that the BMC lists is not given up for silence", () => {
+    for (let first = 0; first < 14; first++) {
+      for (const count of [1, 2, 3, 4]) {
+        const isLost = (index: number): boolean => index >= first && index < first + count;
+        const world = new World({ fate: (index) => (isLost(index) ? [] : [1]) });
+        world.askAll([DEVICE_ID]);
+        expect([first, count, world.only().ok]).toEqual([first, count, true]);
+        expect([first, count, world.session.suite]).toEqual([first, count, 17]);
+      }
+    }
+  });
+
   test("a BMC without the suite that is asked for is told as that", () => {
     const world = new World({ session: { suites: [CIPHER_SUITE_3] } });
     world.fault("suite-17-only");

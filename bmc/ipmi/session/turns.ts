@@ -30,7 +30,7 @@ export type Turns<T> = Generator<Turn, T, Incoming>;
 /** Once more after each of these without an answer. A BMC that does session set-up slowly is met by the later ones. */
 export const TRIES_MS: readonly number[] = [500, 1_000, 2_000, 2_000, 2_000];
 /** For what a BMC may leave unanswered because it does not know it. */
-export const OPTIONAL_TRIES_MS: readonly number[] = [500, 1_000];
+export const OPTIONAL_TRIES_MS: readonly number[] = [500, 1_000, 2_000];
 /** Sends until a packet is accepted; null: none was, in all the tries. */
 export function* exchange<T>(
   datagram: Uint8Array,

@@ -69,7 +69,7 @@ async function lanBmc(address: LanAddress, sources: Sources): Promise<Result<Bmc
     const opened = await openLan(address, secrets);
     if (opened.ok && address.cipher === null && opened.value.suite === 3) {
       sources.onNotice(
-        `${address.url} has no cipher suite 17 (SHA-256); 3 (SHA-1) is used: update it if you can`,
+        `${address.url}: cipher suite 3 (SHA-1) is used, 17 (SHA-256) was not to be had: update the BMC if you can`,
       );
     }
     return opened;
