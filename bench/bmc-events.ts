@@ -50,7 +50,7 @@ async function startScene(): Promise<Scene> {
     redfishUrl,
     raise: () => {
       // Another DIMM each time: no two events are alike.
-      child.stdin.write(`event memory ${count++ % 2}\n`);
+      void child.stdin.write(`event memory ${count++ % 2}\n`);
       void child.stdin.flush();
     },
     stop: async () => {

@@ -293,7 +293,8 @@ describe("the system interface", () => {
       process.kill(kcs.pid, "SIGSTOP");
       try {
         const run = await failing(`${QUICK} bmc info ${KCS}`);
-        expect(run.exitCode).toBe(75);
+        // Stopped between two bytes of a message it is a broken exchange to the driver, which says FFh instead of C3h: refused.
+        expect([75, 87]).toContain(run.exitCode);
       } finally {
         process.kill(kcs.pid, "SIGCONT");
       }

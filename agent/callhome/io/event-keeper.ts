@@ -10,6 +10,7 @@ import type { BmcEvent } from "../../../bmc/bmc.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { DiskFailure } from "../../runtime/disk.ts";
 import type { Log } from "../../runtime/log.ts";
+import { Waiters } from "../../runtime/waiters.ts";
 import { type BookLine, EVENTS_MAX, EventBook } from "../event-book.ts";
 import { type EventJournal, openJournal } from "./event-journal.ts";
 
@@ -27,7 +28,7 @@ export class EventKeeper {
   readonly #journal: EventJournal;
   readonly #log: Log;
   #durableSeq: number;
-  #waiting: (() => void)[] = [];
+  readonly #waiters = new Waiters();
   #failure: DiskFailure | null = null;
 
   constructor(book: EventBook, journal: EventJournal, log: Log) {
@@ -66,18 +67,7 @@ export class EventKeeper {
 
   /** Resolves at the next event, or when `signal` is raised. */
   changed(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      if (signal.aborted) {
-        resolve();
-        return;
-      }
-      const wake = (): void => {
-        signal.removeEventListener("abort", wake);
-        resolve();
-      };
-      signal.addEventListener("abort", wake, { once: true });
-      this.#waiting.push(wake);
-    });
+    return this.#waiters.changed(signal);
   }
 
   async close(): Promise<void> {
@@ -90,9 +80,7 @@ export class EventKeeper {
       this.#tell(line);
     }
     this.#durableSeq = seq;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
+    this.#waiters.wake();
     const lines = this.#book.lines();
     if (this.#journal.isWasteful(lines.length)) {
       void this.#journal.rewrite(lines).then((failure) => this.#note(failure));

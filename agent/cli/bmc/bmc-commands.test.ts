@@ -467,9 +467,8 @@ describe("bmc watchdog, identify, raw", () => {
 });
 
 describe("bmc watch", () => {
-  const state = join(folder, "watch.json");
-
   test("tells events and notices as they come, and keeps what it told", async () => {
+    const state = join(folder, "fresh.json");
     const scene = new Scene();
     const running = scene.run("watch", "--json", "--state", state, "--poll", "2s");
     await Bun.sleep(0);
@@ -496,6 +495,9 @@ describe("bmc watch", () => {
   });
 
   test("goes on from what it kept", async () => {
+    const kept = { format: "holdfast watch 1", url: "lan://bmc.example", memory: { told: 2 } };
+    const state = join(folder, "kept.json");
+    writeFileSync(state, JSON.stringify(kept));
     const scene = new Scene();
     const running = scene.run("watch", "--old", "--state", state);
     await Bun.sleep(0);

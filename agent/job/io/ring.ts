@@ -5,6 +5,7 @@
  * hidden. Numbers begin at `run` · 2^32, so they also rise over restarts of the agent, whose incarnation `run` is.
  */
 import { assert } from "../../../core/assert.ts";
+import { Waiters } from "../../runtime/waiters.ts";
 
 export interface Numbered<Item> {
   readonly seq: number;
@@ -31,7 +32,7 @@ export class Ring<Item> {
   #bytes = 0;
   #nextSeq: number;
   readonly #firstSeq: number;
-  #waiting: (() => void)[] = [];
+  readonly #waiters = new Waiters();
 
   constructor(bytesMax: number, run: number) {
     assert(run >= 0 && run < 2 ** 20, "run numbers fit above 32 bits of an exact number");
@@ -52,9 +53,7 @@ export class Ring<Item> {
       this.#slots = this.#slots.slice(this.#head);
       this.#head = 0;
     }
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
+    this.#waiters.wake();
     return seq;
   }
 
@@ -69,24 +68,11 @@ export class Ring<Item> {
 
   /** Resolves at the next push, or when `signal` is raised. */
   changed(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      if (signal.aborted) {
-        resolve();
-        return;
-      }
-      const wake = (): void => {
-        signal.removeEventListener("abort", wake);
-        resolve();
-      };
-      signal.addEventListener("abort", wake, { once: true });
-      this.#waiting.push(wake);
-    });
+    return this.#waiters.changed(signal);
   }
 
   /** Wakes readers without a new entry: something they look at besides has changed. */
   touch(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
+    this.#waiters.wake();
   }
 }

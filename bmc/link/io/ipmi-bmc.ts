@@ -144,18 +144,21 @@ export class IpmiBmc implements Bmc {
   }
 
   async log(options: ReadOptions = {}): Promise<Result<EventLog, BmcError>> {
-    const system = await this.#facts.system();
+    // Side by side: from afar each question costs a round trip, and none needs another's answer.
+    const [system, names, offset, read] = await Promise.all([
+      this.#facts.system(),
+      this.#facts.names(),
+      this.#run(ask(getSelTimeUtcOffset, undefined)),
+      this.#run(this.#parts.readSel(), options),
+    ]);
     if (!system.ok) return system;
-    const nameOf = (await this.#facts.names()) ?? noNames;
-    const offset = await this.#run(ask(getSelTimeUtcOffset, undefined));
     if (!offset.ok && isOfLink(offset.error)) return offset;
-    const read = await this.#run(this.#parts.readSel(), options);
     if (!read.ok) return read;
     const context = {
       system: system.value,
       seenMs: Date.now(),
       sha256,
-      nameOf,
+      nameOf: names ?? noNames,
       utcOffsetMinutes: offset.ok ? offset.value : null,
     };
     return ok(eventLogOf(read.value, context));

@@ -27,15 +27,20 @@ describe("pushed", () => {
     const rig = await start({ isTls: true });
     const bmc = await rig.open();
     const door = rig.door();
-    const watching = rig.watch(bmc, { push: door, pollMs: 150 });
+    const watching = rig.watch(bmc, { push: door, pollMs: 3_000 });
     await until("the subscription", () => isPushedBy(watching, "redfish-push"));
+    // The log is read once more when there is a subscription, and may tell the first.
+    rig.raise("memory", 0);
+    await until("the first event", () => watching.events.length === 1);
     rig.raise("memory", 1);
-    await until("the event", () => watching.events.length === 1);
-    expect(watching.events[0]?.way).toBe("redfish-push");
-    expect(watching.events[0]?.category).toBe("memory");
-    expect(watching.events[0]?.record).not.toBeNull();
+    await until("the event", () => watching.events.length === 2);
+    expect(watching.events[1]?.way).toBe("redfish-push");
+    expect(watching.events[1]?.category).toBe("memory");
+    expect(watching.events[1]?.record).not.toBeNull();
     const known = watching.memory;
+    rig.raise("memory", 5);
     await until("a later reading of the log", () => watching.memory !== known);
+    await until("the last event", () => watching.events.length >= 3);
     expectAllOnce(rig, watching);
   });
 
@@ -77,7 +82,7 @@ describe("pushed", () => {
     await until("the second", () => watching.events.length === 2);
     rig.raise("memory", 5);
     await until("the third", () => watching.events.length === 3);
-    expect(watching.events[2]?.way).toBe("redfish-push");
+    await until("its push", () => door.statuses.at(-1) === 204);
     expectAllOnce(rig, watching);
   });
 
@@ -119,10 +124,14 @@ describe("pushed", () => {
       const isActive = (): boolean =>
         rig.server.service.events.list().some((one) => !one.isSuspended);
       await until("a subscription again", isActive);
-      const taken = door.statuses.filter((one) => one === 204).length;
-      rig.raise("memory", 1);
-      await until("the next", () => watching.events.length === 2);
-      await until("its push", () => door.statuses.filter((one) => one === 204).length > taken);
+      const takenCount = (): number => door.statuses.filter((one) => one === 204).length;
+      const before = takenCount();
+      // The subscription that was seen may be the old one just before its end: its event comes from the log alone.
+      for (let raised = 1; takenCount() === before; raised++) {
+        expect(raised).toBeLessThan(20);
+        rig.raise("memory", raised % 2);
+        await until("the next", () => watching.events.length === raised + 1);
+      }
       expectAllOnce(rig, watching);
     },
   );
@@ -132,10 +141,12 @@ describe("pushed", () => {
     rig.server.service.faults.logSkewMs = 2_000;
     const watching = rig.watch(await rig.open(), { push: rig.door(), pollMs: 100 });
     await until("the subscription", () => isPushedBy(watching, "redfish-push"));
-    for (const offset of [0, 1, 5]) rig.raise("memory", offset);
-    await until("the events", () => watching.events.length >= 3);
+    for (const offset of [0, 1]) rig.raise("memory", offset);
+    await until("the events", () => watching.events.length >= 2);
     const { memory } = watching;
+    rig.raise("memory", 5);
     await until("a later reading of the log", () => watching.memory !== memory);
+    await until("the last event", () => watching.events.length >= 3);
     expect(watching.events).toHaveLength(3);
   });
 
@@ -171,17 +182,20 @@ describe("streamed", () => {
     const rig = await start({ isTls: true });
     const watching = rig.watch(await rig.open());
     await until("the stream", () => isPushedBy(watching, "redfish-sse"));
+    // The log is read once more when the stream is open, and may tell the first.
     rig.raise("memory", 0);
-    await until("the event", () => watching.events.length === 1);
-    expect(watching.events[0]?.way).toBe("redfish-sse");
-    rig.server.cutStreams();
+    await until("the first event", () => watching.events.length === 1);
     rig.raise("memory", 1);
+    await until("the event", () => watching.events.length === 2);
+    expect(watching.events[1]?.way).toBe("redfish-sse");
+    rig.server.cutStreams();
+    rig.raise("memory", 0);
     await until("a second stream", () => rig.server.resumedFrom.length === 2);
-    await until("the event of the gap", () => watching.events.length === 2);
-    expect(rig.server.resumedFrom).toEqual([null, "1"]);
+    await until("the event of the gap", () => watching.events.length === 3);
+    expect(rig.server.resumedFrom).toEqual([null, "2"]);
     await until("the stream is open", () => rig.server.streamCount === 1);
     rig.raise("memory", 5);
-    await until("one more", () => watching.events.length === 3);
+    await until("one more", () => watching.events.length === 4);
     expectAllOnce(rig, watching);
   });
 
