@@ -70,7 +70,7 @@ export const CONNECTION_ACTIVE = { netFn: 0x0c, command: 0x18 } as const;
 
 class BasicLine implements SerialLine {
   readonly mode = "basic";
-  readonly windowMax = 16;
+  readonly windowMax = 32;
   readonly #framer = new BasicModeFramer();
   #echoes = 0;
 
