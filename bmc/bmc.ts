@@ -36,7 +36,9 @@ export type EventWay =
   | "redfish-push"
   | "redfish-sse"
   | "redfish-log"
-  | "hook";
+  | "hook"
+  /** Seen by holdfast itself: a node declared dead, a path that is broken. */
+  | "host";
 
 /**
  * One error or change of state, the same by whichever way it was seen.

@@ -6,14 +6,18 @@
  */
 import { codeOf, importsOf, isTest, type Source } from "./sources.ts";
 
+const ROOMS =
+  "membership|job|checkpoint|callhome|identity|destination|manager|discovery|scale|proxy";
+const BMC_ROOMS = "ipmi|serial|redfish|link|emulator";
+const IN_ROOM = new RegExp(`^(?:agent/(?:${ROOMS})|bmc/(?:${BMC_ROOMS}))/|^core/[^/]+$`);
+const IMPURE = /\/(?:io|sdk)\/|^agent\/manager\/page\/|\.d\.ts$/;
+
 /**
- * Rooms that decide, but for their `io/`, the programs' SDK and what only tests use. `agent/runtime` and `agent/net` are the
- * seam itself.
+ * Rooms that decide, but for their `io/`, the programs' SDK, the manager's page (it runs in a browser) and what only tests
+ * use. `agent/runtime` and `agent/net` are the seam itself.
  */
 export function isPure(path: string): boolean {
-  const isInRoom =
-    /^(?:agent\/(?:membership|job|checkpoint|callhome|discovery|scale|proxy)|bmc\/(?:ipmi|serial|redfish|link|emulator))\/|^core\/[^/]+$/;
-  return isInRoom.test(path) && !/\/(?:io|sdk)\/|\.d\.ts$/.test(path) && !isTest(path);
+  return IN_ROOM.test(path) && !IMPURE.test(path) && !isTest(path);
 }
 
 export interface Exception {
