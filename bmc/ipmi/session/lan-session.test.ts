@@ -511,9 +511,10 @@ describe("a bad network", () => {
           if (result.ok) expect(result.value.data[2]).toBe(id + 1);
           else expect(["timeout", "disconnected", "no-session"]).toContain(result.error.kind);
         }
-        expect(world.nowMs - world.startMs).toBeLessThan(300_000);
+        // One after the other, each given up after tries of 1, 2, 2, 2 and 2 s; and the session's opening.
+        expect(world.nowMs - world.startMs).toBeLessThan(60 * 9_000 + 30_000);
       }),
-      { numRuns: 60 },
+      { numRuns: 60, examples: [[[[], [1], [1], [], [1], [], [1]], false]] },
     );
   }, 30_000);
 
