@@ -1,13 +1,12 @@
 /**
- * The contract between the destination and what people run: what happened to a ticket, and who is told of it.
+ * The contract between the destination and what people run: what happened to a ticket, and what can go wrong in telling it.
  *
- * Types, and the few names that give them meaning. An adapter tells one system (a webhook, an incident service, mail) of one change
+ * Types, and the few names that give them meaning; the `Adapter` itself is in `io/adapter.ts`, since it takes time. An adapter tells one system (a webhook, an incident service, mail) of one change
  * at a time; the destination keeps what is still to be told durably, in order for each ticket and adapter, and asks again for
  * as long as it takes. Therefore `deliver` may be called twice with the same `key`, and a crash between a success and its note makes that
  * certain some day: an adapter whose far end can tell repetitions apart passes `key` (of a change) or `ticket` (of the fault) on to it.
  */
 import type { Severity } from "../../bmc/bmc.ts";
-import type { Result } from "../../core/result.ts";
 
 /** `appended`: more events came, nothing else changed. `raised`: so grave it was not before. */
 export type TicketChangeKind = "opened" | "appended" | "raised" | "closed" | "reopened";
@@ -76,19 +75,6 @@ export interface AdapterFailure {
 export interface Delivered {
   /** The far end's own id of the ticket (an issue key, a sys_id), kept and given with the next change; null: it has none. */
   readonly externalId: string | null;
-}
-
-export interface Adapter {
-  /** Stable over restarts and unique among the configured ones: what still waits is kept under it. Safe to print. */
-  readonly name: string;
-  /**
-   * Never throws; ends by itself within `ADAPTER_WITHIN_MS`. Never called twice at once for one ticket, but for several tickets at
-   * a time up to `concurrency`.
-   */
-  deliver(change: TicketChange): Promise<Result<Delivered, AdapterFailure>>;
-  /** How many tickets at a time; 1 where it is left out. */
-  readonly concurrency?: number;
-  close?(): Promise<void>;
 }
 
 /** A far end that has not answered by then is unreachable. */
