@@ -145,11 +145,14 @@ describe("checkpoints", () => {
     "are taken at the same call on every rank, with the messages under way",
     async () => {
       const c = cluster({ ranksOfNodes: [1, 1, 1], checkpointEveryMs: 20 });
+      const startMs = performance.now();
       await c.start(program("rounds"), { ROUNDS: "40", ROUND_MS: "3" });
       expect(await c.exits()).toEqual([0, 0, 0]);
+      const elapsedMs = performance.now() - startMs;
       const versions = c.results<RoundsResult>().map(({ versions: count }) => count);
       expect(versions[0]).toBeGreaterThan(1);
-      expect(versions[0]).toBeLessThan(40);
+      // Not at every call, but when so much time has passed; on a slow machine that may be every one.
+      expect(versions[0]).toBeLessThanOrEqual(Math.min(40, elapsedMs / 20 + 1));
       expect(new Set(versions).size).toBe(1);
       for (const { mailbox, regions } of c.captures) {
         expect(mailbox).not.toBeNull();
