@@ -7,7 +7,8 @@ import { Command, InvalidArgumentError, Option } from "commander";
 
 const HELP = `
 Lines on standard input drive it, each is answered by a line: event memory 0, sensor "CPU0 Temp" 99, fault drop on 20,
-fault list, power off, sel fill 1000, reset, help. It ends with Ctrl-C or SIGTERM. --fault help lists the faults.
+fault list, power off, sel fill 1000, reset, help. With --control a Unix socket takes the same lines, such as from
+socat - UNIX:PATH. It ends with Ctrl-C or SIGTERM. --fault help lists the faults.
 The user is admin and the password emulated, unless a password is given by HOLDFAST_BMC_PASSWORD or --password-file.
 
 Examples:
@@ -29,6 +30,7 @@ export interface EmulateFlags {
   readonly redfish?: Endpoint;
   readonly plainHttp?: boolean;
   readonly trap?: Endpoint;
+  readonly control?: string;
   readonly user: string;
   readonly passwordFile?: string;
   readonly seed: number;
@@ -75,6 +77,7 @@ export function emulateCommand(run: (flags: EmulateFlags) => Promise<void>): Com
     .option("--redfish <address:port>", "Redfish there, with a certificate of its own", endpoint)
     .option("--plain-http", "Redfish without TLS")
     .option("--trap <address:port>", "send a trap of each event there", endpoint)
+    .option("--control <path>", "a Unix socket that takes the lines of standard input")
     .option("--user <name>", "administrator's name", "admin")
     .option("--password-file <file>", "file of mode 0600 with the password")
     .option("--seed <number>", "of all that is drawn: the same gives the same run", whole, 1)

@@ -63,8 +63,22 @@ interface Running {
   readonly redfish: RedfishServer | null;
 }
 
+function isLoopback({ host }: Endpoint): boolean {
+  return host.startsWith("127.") || host === "::1" || host === "localhost";
+}
+
+/** Whoever reads this help text may switch such a BMC off. */
+function warnIfOpen(world: BmcWorld, flags: EmulateFlags, password: string | null): void {
+  const open = [flags.lan, flags.redfish].find((one) => one !== undefined && !isLoopback(one));
+  if (password !== null || open === undefined) return;
+  world.say(
+    `holdfast: ${open.host} is not this machine alone, and the password is the one of the help text: give another with --password-file`,
+  );
+}
+
 async function start(world: BmcWorld, flags: EmulateFlags): Promise<Running> {
   const password = await passwordOf(world, flags);
+  warnIfOpen(world, flags, password);
   const faults = (flags.fault ?? []).map(faultOf);
   let emulator: Emulator | null = null;
   try {
@@ -75,6 +89,7 @@ async function start(world: BmcWorld, flags: EmulateFlags): Promise<Running> {
       selFill: flags.selFill,
       faults,
       seed: flags.seed,
+      controlPath: flags.control === undefined ? null : resolve(flags.control),
       onNotice: (line) => world.say(line),
     });
     const { redfish } = flags;
