@@ -21,6 +21,7 @@ import type { NodeEffect, NodeEvent } from "../node-events.ts";
 import type { NodeMachine } from "../node-machine.ts";
 import type { CandidateOrder } from "../placement.ts";
 import type { ApiSource, Decision } from "./api.ts";
+import type { ClusterChange, ClusterWatch } from "./cluster-watch.ts";
 import type { OutputLog } from "./output-log.ts";
 import type { Ring } from "./ring.ts";
 import { type NodeStatus, nodeStatus } from "./status.ts";
@@ -38,7 +39,7 @@ export interface AgentParts extends WorldParts {
   readonly order: CandidateOrder;
 }
 
-export class AgentProcess implements ApiSource {
+export class AgentProcess implements ApiSource, ClusterWatch {
   readonly own: string;
   readonly machine: NodeMachine;
   readonly order: CandidateOrder;
@@ -51,6 +52,7 @@ export class AgentProcess implements ApiSource {
   readonly #inbox: NodeEvent[] = [];
   readonly #replies = new Map<string, (reply: Result<string, Problem>) => void>();
   readonly #sealedAtMs = new Map<string, number>();
+  readonly #watchers = new Set<(change: ClusterChange) => void>();
   #isStepping = false;
   #isStopped = false;
   #tick: Timer | null = null;
@@ -69,6 +71,9 @@ export class AgentProcess implements ApiSource {
       self: () => this.self(),
       onReply: (reply) => this.#answer(reply.token, replyOf(reply, this.frozen() !== null)),
       onLeft: () => this.#onLeft(),
+      onChange: (change) => {
+        for (const watcher of this.#watchers) watcher(change);
+      },
     });
     this.output = this.#world.output;
     this.decisions = this.#world.decisions;
@@ -128,6 +133,15 @@ export class AgentProcess implements ApiSource {
 
   status(): NodeStatus {
     return nodeStatus(this.machine, this.own, this.#load);
+  }
+
+  records(): readonly JobRecord[] {
+    return this.machine.records();
+  }
+
+  onChange(callback: (change: ClusterChange) => void): () => void {
+    this.#watchers.add(callback);
+    return () => this.#watchers.delete(callback);
   }
 
   record(job: string): JobRecord | undefined {

@@ -31,6 +31,7 @@ import { NodeMachine } from "../node-machine.ts";
 import { orderByCore } from "../placement.ts";
 import { AgentProcess } from "./agent-process.ts";
 import { agentApi } from "./api.ts";
+import type { ClusterWatch } from "./cluster-watch.ts";
 import { type DataFolder, openDataFolder } from "./data-folder.ts";
 import { readRecord } from "./wire.ts";
 import { MEMBERSHIP_DOCUMENT, RECORD_PREFIX } from "./world.ts";
@@ -57,7 +58,7 @@ export interface AgentSettings {
   readonly companion: OpenCompanion | null;
 }
 
-/** Lives as long as the agent, on its data folder and its port, and knows nothing of jobs. */
+/** Lives as long as the agent, on its data folder and its port; sees the cluster, and decides nothing of it. */
 export interface Companion {
   readonly routes: Hono;
   begin(): void;
@@ -71,6 +72,7 @@ export interface CompanionHost {
   readonly dataFolder: string;
   readonly disk: Disk;
   readonly log: Log;
+  readonly cluster: ClusterWatch;
   readonly onDefect: (detail: string) => void;
 }
 
@@ -241,7 +243,8 @@ function openCompanion(
   const { id, address, port, log, companion } = settings;
   if (companion === null) return Promise.resolve(ok(null));
   const { onDefect } = agent;
-  return companion({ id, address, port, dataFolder: folder.path, disk, log, onDefect });
+  const dataFolder = folder.path;
+  return companion({ id, address, port, dataFolder, disk, log, cluster: agent, onDefect });
 }
 
 export async function openAgent(settings: AgentSettings): Promise<Result<OpenAgent, OpenFailure>> {

@@ -31,6 +31,7 @@ import type { Log } from "../../runtime/log.ts";
 import type { JobRecord } from "../job.ts";
 import type { NodeEffect, NodeEvent } from "../node-events.ts";
 import type { Decision } from "./api.ts";
+import type { ClusterChange } from "./cluster-watch.ts";
 import type { DataFolder } from "./data-folder.ts";
 import { type Guard, startGuard } from "./guard.ts";
 import { OutputLog } from "./output-log.ts";
@@ -69,6 +70,7 @@ export interface WorldHandler {
   readonly self: () => Member;
   readonly onReply: (reply: Extract<NodeEffect, { kind: "reply" }>) => void;
   readonly onLeft: () => void;
+  readonly onChange: (change: ClusterChange) => void;
 }
 
 export class World {
@@ -209,6 +211,7 @@ export class World {
         break;
       case "view":
         this.#onView(effect.view);
+        this.#handler.onChange({ kind: "view", view: effect.view, previous: effect.previous });
         break;
       case "left":
         this.#handler.onLeft();
@@ -223,6 +226,7 @@ export class World {
       case "thawed":
         // Said by the decision log; whoever watches a job is told too.
         this.changes.push(effect.kind, 32);
+        this.#handler.onChange(effect);
         break;
       default:
         unreachable(effect, "effect of membership");
@@ -260,6 +264,7 @@ export class World {
       this.#handler.tell({ kind: "record-persisted", token });
       this.output.touch();
       this.changes.touch();
+      this.#handler.onChange({ kind: "job", record });
     });
   }
 
