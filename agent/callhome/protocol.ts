@@ -55,6 +55,17 @@ export interface Parcel {
   readonly envelope: Envelope;
   /** Who had it, oldest first. Not signed: for people. */
   readonly trail: readonly Hop[];
+  /**
+   * Of a node to its manager once that is back: the destination has it already, so that the manager knows and relays nothing.
+   * Answered `delivered`; others than managers pass over it.
+   */
+  readonly around?: Around | undefined;
+}
+
+/** How a parcel reached the destination without the manager. */
+export interface Around {
+  readonly path: "direct" | "peer" | "stand-in";
+  readonly receipt: Receipt;
 }
 
 /** R2. A duplicate is answered with the first receipt. */
@@ -148,23 +159,26 @@ export const envelopeSchema: z.ZodType<Envelope> = z.object({
     .max(4),
 });
 
-export const parcelSchema: z.ZodType<Parcel> = z.object({
-  id,
-  envelope: envelopeSchema,
-  trail: z.array(z.object({ kind: z.enum(["origin", "manager", "peer"]), name, atMs: ms })).max(16),
-});
-
-/** Each parcel is judged by itself, so that one that is wrong does not hold up the others. */
-export const parcelsRequestSchema: z.ZodType<{ readonly parcels: readonly unknown[] }> = z.object({
-  parcels: z.array(z.unknown()).min(1).max(PARCELS_MAX),
-});
-
 export const receiptSchema: z.ZodType<Receipt> = z.object({
   id,
   destination: name,
   ticket: name,
   receivedMs: ms,
   proof: envelopeSchema.nullable(),
+});
+
+export const parcelSchema: z.ZodType<Parcel> = z.object({
+  id,
+  envelope: envelopeSchema,
+  trail: z.array(z.object({ kind: z.enum(["origin", "manager", "peer"]), name, atMs: ms })).max(16),
+  around: z
+    .object({ path: z.enum(["direct", "peer", "stand-in"]), receipt: receiptSchema })
+    .optional(),
+});
+
+/** Each parcel is judged by itself, so that one that is wrong does not hold up the others. */
+export const parcelsRequestSchema: z.ZodType<{ readonly parcels: readonly unknown[] }> = z.object({
+  parcels: z.array(z.unknown()).min(1).max(PARCELS_MAX),
 });
 
 const resultSchema: z.ZodType<ParcelResult> = z.discriminatedUnion("kind", [
