@@ -13,6 +13,7 @@ export const PROBLEMS = {
   refused: { status: 409, exitCode: 77, title: "The cluster refuses this" },
   internal: { status: 500, exitCode: 70, title: "The agent has a defect" },
   unreachable: { status: 502, exitCode: 69, title: "Another agent cannot be reached" },
+  busy: { status: 429, exitCode: 75, title: "Too much is asked for at a time" },
   frozen: { status: 503, exitCode: 75, title: "This node is in no majority" },
   "not-kept": { status: 507, exitCode: 73, title: "The agent cannot keep this" },
   timeout: { status: 504, exitCode: 75, title: "No answer in time" },
