@@ -7,6 +7,7 @@
  */
 export const PROBLEMS = {
   "bad-request": { status: 400, exitCode: 2, title: "The request is not understood" },
+  unauthorized: { status: 401, exitCode: 77, title: "Who asks is not known here" },
   forbidden: { status: 403, exitCode: 77, title: "The agent does not take this from here" },
   "not-found": { status: 404, exitCode: 66, title: "There is no such thing here" },
   "too-large": { status: 413, exitCode: 65, title: "The request is too large" },
