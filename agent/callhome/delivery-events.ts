@@ -57,6 +57,8 @@ export interface QueuedEvent {
   readonly urgency: Urgency;
   /** When it was queued, in the machine's time; before its start for those that a restart found. */
   readonly queuedMs: number;
+  /** Of its envelope as JSON: requests are bounded by bytes too. */
+  readonly bytes: number;
   /** Goes by every path at once: for the event that no event comes through. */
   readonly isByEveryPath: boolean;
 }
@@ -142,8 +144,7 @@ export type StepKind =
   | "turned-away"
   /** It is given to another path, or waits. */
   | "retried"
-  | "folded"
-  | "closed";
+  | "folded";
 
 /** One step of one event's way, as the ledger keeps it. */
 export interface DeliveryStep {
@@ -211,7 +212,7 @@ export interface DeliveryTiming {
 export const DEFAULT_TIMING: DeliveryTiming = {
   silenceMs: 5 * 60_000,
   heartbeatMs: 24 * 3_600_000,
-  heartbeatAgoMs: 24 * 3_600_000,
+  heartbeatAgoMs: 0,
 };
 
 /** What `callhome list` and `show` print of the machine. */

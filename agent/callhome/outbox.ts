@@ -24,7 +24,7 @@ export interface OutboxItem {
 }
 
 /** 256 KiB of base64 payload, signatures and certificates. */
-export const ENVELOPE_BYTES_MAX = 400 * 1024;
+export const ENVELOPE_BYTES_MAX: number = 400 * 1024;
 
 /** What is open, without its bytes. */
 export interface OutboxEntry {
@@ -32,6 +32,8 @@ export interface OutboxEntry {
   readonly urgency: Urgency;
   readonly queuedWallMs: number;
   readonly isByEveryPath: boolean;
+  /** Of the envelope. */
+  readonly bytes: number;
 }
 
 /** Events of one component that had no room. */
