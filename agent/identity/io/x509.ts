@@ -162,7 +162,8 @@ export async function makeRevocationList(
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
     ],
   });
-  return `${crl.toString("pem")}\n`;
+  // RFC 7468 §6: the label that TLS stacks look for; the library writes "CRL".
+  return `${crl.toString("pem").replaceAll(/(BEGIN|END) CRL/g, "$1 X509 CRL")}\n`;
 }
 
 export interface CertificateRequest {
