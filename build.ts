@@ -1,8 +1,8 @@
 /**
  * The build: `bun build.ts [--wasm] [--target NAME] [--force]`.
  *
- * Four steps, each left out when neither its inputs nor its output changed: the WASM core, the demo's data set, the demo's
- * program, the executable that embeds them. An input's content is what counts, never its time, so a fresh clone and a touched
+ * Five steps, each left out when neither its inputs nor its output changed: the WASM core, the demo's data set, the manager's
+ * page, the demo's program, the executable that embeds them. An input's content is what counts, never its time, so a fresh clone and a touched
  * file behave alike; the digest of the inputs is kept beside the output. Outputs appear by rename: a running `dist/holdfast` is
  * never written to, and two builds at once do not harm each other.
  *
@@ -15,6 +15,7 @@ import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildDataset } from "./agent/cli/demo/build-dataset.ts";
 import { buildTraining } from "./agent/cli/demo/build-training.ts";
+import { buildPage } from "./agent/manager/page/build-page.ts";
 import { ascArguments } from "./core/build-core.ts";
 
 const ROOT = import.meta.dir;
@@ -33,7 +34,7 @@ const HELP = `usage: bun build.ts [--wasm] [--target NAME] [--force]
 
 Builds the WASM core and dist/holdfast, one executable that needs nothing beside it.
 
-  --wasm         only the WASM core and the data set, which the sources import
+  --wasm         only the WASM core, the data set and the page, which the sources import
   --target NAME  cross-compile to dist/holdfast-NAME; NAME is one of
                  ${Object.keys(TARGETS).join(", ")}
   --force        build even what is up to date
@@ -150,6 +151,17 @@ const IMPORTED: readonly Step[] = [
     inputs: ["agent/cli/demo/{build-dataset,digits}.ts", "package-lock.json", "build.ts"],
     run: (partial) => buildDataset(ROOT, partial),
   },
+  {
+    name: "dist/manager-page.txt",
+    output: join(DIST, "manager-page.txt"),
+    inputs: [
+      "agent/manager/page/*.{ts,css,html}",
+      "agent/manager/api.ts",
+      "package-lock.json",
+      "build.ts",
+    ],
+    run: (partial) => buildPage(ROOT, partial),
+  },
 ];
 
 const TRAINING: Step = {
@@ -166,7 +178,7 @@ function executable(target: string | null): Step {
     output: join(DIST, name),
     inputs: [
       "{core,agent,bmc}/**/*",
-      "dist/*.{wasm,bin}",
+      "dist/*.{wasm,bin,txt}",
       "package.json",
       "package-lock.json",
       "build.ts",

@@ -27,6 +27,11 @@ export const STATIC_STEPS: readonly CheckStep[] = [
     argv: [`${BIN}/tsc`, "--noEmit", "-p", "core/assembly"],
     limitMs: 60_000,
   },
+  {
+    name: "types of the page",
+    argv: [`${BIN}/tsc`, "--noEmit", "-p", "agent/manager/page"],
+    limitMs: 60_000,
+  },
   { name: "lint (oxlint)", argv: [`${BIN}/oxlint`, "--quiet"], limitMs: 120_000 },
 ];
 
