@@ -22,6 +22,8 @@ export interface WayAnswer {
   readonly waiting: number;
   /** Parcels of others that it passes on just now. */
   readonly relaying: number;
+  /** Dead nodes whose BMC it watches, and reaches. */
+  readonly standsInFor: readonly string[];
 }
 
 /** One that answered, as the order of peers sees it. */
@@ -42,9 +44,11 @@ export interface ReachableBmc {
   readonly memory: unknown;
 }
 
+/** `GET …?not=DIGEST`: `bmcs` is null where it is as the asker knows it. */
 export interface BmcsAnswer {
   readonly node: string;
-  readonly bmcs: readonly ReachableBmc[];
+  readonly digest: string;
+  readonly bmcs: readonly ReachableBmc[] | null;
 }
 
 const name = z.string().min(1).max(256);
@@ -56,13 +60,16 @@ export const wayAnswerSchema: z.ZodType<WayAnswer> = z.object({
   direct: z.enum(["unknown", "works", "broken"]),
   waiting: count,
   relaying: count,
+  standsInFor: z.array(name).max(256),
 });
 
 export const bmcsAnswerSchema: z.ZodType<BmcsAnswer> = z.object({
   node: name,
+  digest: z.string().max(64),
   bmcs: z
     .array(
       z.object({ url: z.string().min(1).max(1_024), system: name.nullable(), memory: z.json() }),
     )
-    .max(16),
+    .max(16)
+    .nullable(),
 });

@@ -28,6 +28,23 @@ export interface WatcherParts {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly log: Log;
+  /** What another node's watch of this BMC told last: this one goes on from there, under the same ids. */
+  readonly inherited?: Inherited | null;
+  /** The state, the system or the memory has changed. */
+  readonly onChange?: () => void;
+}
+
+export interface Inherited {
+  readonly guid: string | null;
+  readonly memory: WatchMemory | null;
+}
+
+export interface WatcherState {
+  readonly state: "connecting" | "watched" | "lost";
+  /** One line. */
+  readonly detail: string;
+  /** Since 1970. */
+  readonly sinceMs: number;
 }
 
 interface Saved {
@@ -50,10 +67,14 @@ export class BmcWatcher {
   #wake: (() => void) | null = null;
   #running: Promise<void> = Promise.resolve();
   #saidFailure: string | null = null;
+  #state: WatcherState;
+  #bmc: Bmc | null = null;
 
   constructor(parts: WatcherParts) {
     this.#parts = parts;
     this.#document = documentOf(parts.name);
+    const sinceMs = parts.clock.wallMs();
+    this.#state = { state: "connecting", detail: "not reached yet", sinceMs };
     const read = parts.disk.read(this.#document);
     const saved = read.kind === "document" ? (read.document as Saved) : null;
     if (read.kind === "damaged") {
@@ -63,11 +84,33 @@ export class BmcWatcher {
       this.#guid = saved.guid;
       this.#memory = saved.memory;
     }
+    const { inherited = null } = parts;
+    if (inherited === null) return;
+    this.#guid = inherited.guid ?? this.#guid;
+    this.#memory = inherited.memory ?? this.#memory;
   }
 
   /** Of the system that this BMC looks after; null before it was reached for the first time. */
   get guid(): string | null {
     return this.#guid;
+  }
+
+  get name(): string {
+    return this.#parts.name;
+  }
+
+  get state(): WatcherState {
+    return this.#state;
+  }
+
+  /** Covers events that are on disk. */
+  get memory(): WatchMemory | null {
+    return this.#memory;
+  }
+
+  /** While it is open; whoever asks it something bears that it ends at any time. */
+  get bmc(): Bmc | null {
+    return this.#bmc;
   }
 
   begin(): void {
@@ -100,6 +143,8 @@ export class BmcWatcher {
   async #watch(bmc: Bmc): Promise<void> {
     const { keeper, door, pollMs, log, name } = this.#parts;
     if (!this.#isStopped) await this.#learnGuid(bmc);
+    this.#bmc = bmc;
+    this.#become("watched", "its event log is watched");
     log.say("event", `bmc ${name}: watched`);
     const watch = bmc.watch(
       { pollMs, memory: this.#memory, tellsOld: false, push: door },
@@ -114,6 +159,7 @@ export class BmcWatcher {
         this.#wake = resolve;
       });
     }
+    this.#bmc = null;
     await watch.stop();
     await bmc.close();
   }
@@ -123,6 +169,7 @@ export class BmcWatcher {
     if (!identity.ok || identity.value.guid === null || identity.value.guid === this.#guid) return;
     this.#guid = identity.value.guid;
     this.#save();
+    this.#parts.onChange?.();
   }
 
   async #keep(memory: WatchMemory): Promise<void> {
@@ -131,6 +178,7 @@ export class BmcWatcher {
     if (failure !== null) return;
     this.#memory = memory;
     this.#save();
+    this.#parts.onChange?.();
   }
 
   #save(): void {
@@ -142,6 +190,13 @@ export class BmcWatcher {
     });
   }
 
+  #become(state: WatcherState["state"], detail: string): void {
+    const isNew = state !== this.#state.state;
+    const sinceMs = isNew ? this.#parts.clock.wallMs() : this.#state.sinceMs;
+    this.#state = { state, detail, sinceMs };
+    if (isNew) this.#parts.onChange?.();
+  }
+
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = resolve;
@@ -151,6 +206,7 @@ export class BmcWatcher {
 
   /** Once for each kind, not at every attempt. */
   #sayFailure({ kind, detail }: BmcError): void {
+    this.#become("connecting", `${BMC_ERRORS[kind].title}: ${detail}`);
     if (this.#saidFailure === kind) return;
     this.#saidFailure = kind;
     const what = `bmc ${this.#parts.name}: ${BMC_ERRORS[kind].title}: ${detail}; trying again`;
@@ -158,6 +214,8 @@ export class BmcWatcher {
   }
 
   #sayNotice(notice: WatchNotice): void {
+    if (notice.kind === "lost") this.#become("lost", describeNotice(notice));
+    if (notice.kind === "back") this.#become("watched", "its event log is watched");
     const what = `bmc ${this.#parts.name}: ${describeNotice(notice)}`;
     this.#parts.log.say(isFault(notice) ? "fault" : "event", what);
   }

@@ -11,7 +11,13 @@ import { type ProblemKind, problemResponse } from "../../net/problem.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { ANSWER_MS } from "../delivery-events.ts";
 import { verifyParcel } from "../parcel-check.ts";
-import { BMCS_PATH, type BmcsAnswer, WAY_PATH, type WayAnswer } from "../peers.ts";
+import {
+  BMCS_PATH,
+  type BmcsAnswer,
+  type ReachableBmc,
+  WAY_PATH,
+  type WayAnswer,
+} from "../peers.ts";
 import {
   type Hop,
   PARCELS_PATH,
@@ -36,8 +42,8 @@ export interface RelaySource {
   readonly clock: Clock;
   /** Of this start of the agent. */
   readonly epoch: string;
-  readonly way: () => Pick<WayAnswer, "direct" | "waiting">;
-  readonly bmcs: () => BmcsAnswer["bmcs"];
+  readonly way: () => Pick<WayAnswer, "direct" | "waiting" | "standsInFor">;
+  readonly bmcs: () => readonly ReachableBmc[];
 }
 
 const PROBLEM_OF: Readonly<Record<CallFailure["failure"], ProblemKind>> = {
@@ -73,7 +79,11 @@ class Relay {
   }
 
   bmcs(context: Context): Response {
-    const answer: BmcsAnswer = { node: this.#source.node, bmcs: this.#source.bmcs() };
+    const { node } = this.#source;
+    const bmcs = this.#source.bmcs();
+    const digest = Bun.hash.xxHash3(JSON.stringify(bmcs)).toString(16);
+    const isKnown = context.req.query("not") === digest;
+    const answer: BmcsAnswer = { node, digest, bmcs: isKnown ? null : bmcs };
     return context.json(answer);
   }
 
