@@ -16,6 +16,7 @@ export const PROBLEMS = {
   unreachable: { status: 502, exitCode: 69, title: "Another agent cannot be reached" },
   busy: { status: 429, exitCode: 75, title: "Too much is asked for at a time" },
   frozen: { status: 503, exitCode: 75, title: "This node is in no majority" },
+  unavailable: { status: 503, exitCode: 75, title: "What it needs is not there now" },
   "not-kept": { status: 507, exitCode: 73, title: "The agent cannot keep this" },
   timeout: { status: 504, exitCode: 75, title: "No answer in time" },
 } as const;
