@@ -35,6 +35,11 @@ export interface TokenError {
   readonly detail: string;
 }
 
+/** The cluster's door, which is no principal. */
+export function doorAudience(cluster: string): string {
+  return `spiffe://${cluster}/authority/door`;
+}
+
 /** Anyone of a role. */
 export function audienceOf(cluster: string, role: PrincipalRole): string {
   return spiffeId({ cluster, role, name: "*" });
@@ -53,15 +58,20 @@ export function readClaims(payload: Uint8Array): TokenClaims | null {
   }
 }
 
-/** Whether claims are meant for `self` and hold at `nowMs`. */
+/** As whom one may be asked: by one's own name, or as anyone of one's role. */
+export function audiencesOf(self: Principal): readonly [string, string] {
+  return [spiffeId(self), audienceOf(self.cluster, self.role)];
+}
+
+/** Whether claims are meant for one of `audiences` and hold at `nowMs`. */
 export function checkClaims(
   claims: TokenClaims,
-  self: Principal,
+  audiences: readonly string[],
   nowMs: number,
 ): Result<null, TokenError> {
   const { audience, issuedMs, expiresMs } = claims;
-  if (audience !== spiffeId(self) && audience !== audienceOf(self.cluster, self.role)) {
-    const detail = `the token is for ${audience}, this is ${spiffeId(self)}`;
+  if (!audiences.includes(audience)) {
+    const detail = `the token is for ${audience}, this is ${audiences[0]}`;
     return err({ kind: "wrong-audience", detail });
   }
   if (expiresMs <= issuedMs || expiresMs - issuedMs > TOKEN_LIFE_MS_MAX) {

@@ -13,9 +13,11 @@ import {
   type PrincipalRole,
   TOKEN_TYPE,
   type TokenClaims,
+  type Verifier,
 } from "../identity.ts";
 import {
   audienceOf,
+  audiencesOf,
   checkClaims,
   makeClaims,
   readClaims,
@@ -95,7 +97,7 @@ function refuse(
 }
 
 function readToken(
-  identity: Identity,
+  verifier: Verifier,
   token: string,
   nowMs: number,
 ): Result<KnownToken, TokenError> {
@@ -106,25 +108,35 @@ function readToken(
     return refuse("malformed", "the token is not one of holdfast");
   }
   // The certificate must hold now, whatever the claims say.
-  const verified = identity.verifier.verify(envelope, TOKEN_TYPE, nowMs);
+  const verified = verifier.verify(envelope, TOKEN_TYPE, nowMs);
   if (!verified.ok) return refuse("not-trusted", verified.error.detail);
   const claims = readClaims(verified.value.payload);
   if (claims === null) return refuse("malformed", "the token's claims are not understood");
   return ok({ principal: verified.value.principal, claims });
 }
 
-export function bearerChecker(identity: Identity, now: Now = Date.now): BearerChecker {
+/** What a checker rests on; an `Identity` has it. */
+export interface TokenTrust {
+  readonly verifier: Verifier;
+  onChange(callback: () => void): () => void;
+}
+
+export function tokenChecker(
+  trust: TokenTrust,
+  audiences: readonly string[],
+  now: Now,
+): BearerChecker {
   const known = new Map<string, KnownToken>();
-  const forget = identity.onChange(() => known.clear());
+  const forget = trust.onChange(() => known.clear());
   const check = (token: string): Result<Principal, TokenError> => {
     if (token.length > TOKEN_CHARS_MAX) return refuse("malformed", "the token is too long");
     const nowMs = now();
     const digest = createHash("sha256").update(token).digest("base64");
     const read = known.get(digest) ?? null;
-    const found = read === null ? readToken(identity, token, nowMs) : ok(read);
+    const found = read === null ? readToken(trust.verifier, token, nowMs) : ok(read);
     if (!found.ok) return found;
     const { claims, principal } = found.value;
-    const held = checkClaims(claims, identity.principal, nowMs);
+    const held = checkClaims(claims, audiences, nowMs);
     if (!held.ok) {
       if (nowMs >= claims.expiresMs + SKEW_MS) known.delete(digest);
       return held;
@@ -141,4 +153,9 @@ export function bearerChecker(identity: Identity, now: Now = Date.now): BearerCh
     },
     close: forget,
   };
+}
+
+/** Of tokens for `identity`, by its name or as one of its role. */
+export function bearerChecker(identity: Identity, now: Now = Date.now): BearerChecker {
+  return tokenChecker(identity, audiencesOf(identity.principal), now);
 }

@@ -41,6 +41,7 @@ export class HeldIdentity implements Identity {
   #signer: Signer;
   #tls: TlsMaterial | null = null;
   #clusterKeys: readonly ClusterKey[] = [];
+  #trust: Trust | null = null;
 
   constructor(parts: IdentityParts) {
     this.principal = parts.principal;
@@ -56,6 +57,11 @@ export class HeldIdentity implements Identity {
 
   get verifier(): Verifier {
     return this.#verifier;
+  }
+
+  /** Of its own cluster. null: cluster `local`. */
+  trust(): Trust | null {
+    return this.#trust;
   }
 
   tls(): TlsMaterial | null {
@@ -85,6 +91,7 @@ export class HeldIdentity implements Identity {
   #take({ trusts, tls, principal }: IdentityParts): void {
     this.#verifier.believe(trusts);
     const [own] = trusts;
+    this.#trust = own ?? null;
     this.#clusterKeys = own !== undefined && hasClusterKeys(principal) ? clusterKeysOf(own) : [];
     this.#tls =
       tls === null

@@ -6,9 +6,12 @@
  */
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { assert } from "../../../core/assert.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { Identity, PrincipalRole } from "../identity.ts";
 import { LOCAL_CLUSTER } from "../names.ts";
+import type { Trust } from "../trust.ts";
+import { adoptBundle } from "./adopt-bundle.ts";
 import { certificatesOf, pemOf, privateKeyOf, readLeaf } from "./certificates.ts";
 import { HeldIdentity, type IdentityParts } from "./held-identity.ts";
 import {
@@ -25,11 +28,14 @@ import { keyPem, makeKey, makeSelfSigned, readKey } from "./keys.ts";
 /** How often a folder is looked at: three calls of stat(2). */
 const LOOK_MS = 2_000;
 
-/** An identity that can be told to look at its folder at once, by who has just written there. */
+/** An identity that can be told to look at its folder at once, by who has just written there, and what is new. */
 export interface FolderIdentity extends Identity {
   readonly folder: string;
+  trust(): Trust;
   /** Why the folder as it is now is not taken; null: it is. */
   reload(): string | null;
+  /** A bundle from wherever: kept if it is signed and newer. The version there is now. */
+  adopt(bundle: unknown): Result<number, string>;
 }
 
 function stampOf(folder: string): string {
@@ -66,6 +72,22 @@ class FollowedIdentity extends HeldIdentity implements FolderIdentity {
     this.#stamp = stamp;
     this.replace(parts.value);
     return null;
+  }
+
+  override trust(): Trust {
+    const trust = super.trust();
+    assert(trust !== null, "an identity with a folder knows its authority");
+    return trust;
+  }
+
+  adopt(bundle: unknown): Result<number, string> {
+    const adopted = adoptBundle(this.folder, this.trust(), bundle);
+    if (!adopted.ok) return adopted;
+    if (adopted.value !== null) {
+      const complaint = this.reload();
+      if (complaint !== null) return err(complaint);
+    }
+    return ok(this.trust().statement.version);
   }
 
   override close(): void {
