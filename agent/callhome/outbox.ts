@@ -92,6 +92,8 @@ export interface OutboxHandlers {
   onFolded(id: string): void;
   /** The bound was reached (true) or there is room again (false): said as an event. */
   onFull(isFull: boolean): void;
+  /** The disk changed what was kept. */
+  onDamage(damage: OutboxDamage): void;
   /** It cannot write (a failure), or can again (null). */
   onFailure(failure: DiskFailure | null): void;
 }

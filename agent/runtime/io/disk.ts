@@ -64,7 +64,8 @@ export async function writeAtomic(path: string, bytes: string): Promise<DiskFail
   }
 }
 
-async function syncFolder(path: string): Promise<void> {
+/** A name is durable only once its folder is flushed. */
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r");
   try {
     await folder.sync();
