@@ -143,47 +143,48 @@ const KINDS = [
   { severity: "ok", category: "event-log", subject: "SEL", text: "SEL: 61 % used" },
 ] as const;
 
-/** What a cluster of six has seen in a day. */
-export function workingCluster(nowMs: number): FixtureRows {
+const NAMES = ["n1", "n2", "n3", "n4", "n5", "n6"];
+
+function quietDay(nowMs: number): EventRow[] {
   const random = prng(7);
-  const names = ["n1", "n2", "n3", "n4", "n5", "n6"];
-  const events: EventRow[] = [];
-  let seq = 1;
-  for (let index = 0; index < 46; index++) {
+  return Array.from({ length: 46 }, (_, index) => {
     const kind = KINDS[random.below(KINDS.length)] ?? KINDS[0];
-    const seenMs = nowMs - Math.floor((46 - index) * 29 * MINUTE_MS) + random.below(20 * MINUTE_MS);
-    const node = names[random.below(names.length)] ?? "n1";
-    events.push(eventRow(seq++, seenMs, { ...kind, node }));
-  }
-  const storm = nowMs - 41 * MINUTE_MS;
-  for (let index = 0; index < 120; index++) {
-    events.push(
-      eventRow(seq++, storm + index * 2_100, {
-        node: "n4",
-        severity: index % 9 === 0 ? "critical" : "warning",
-        category: "memory",
-        subject: "DIMM B2",
-        text:
-          index % 9 === 0
-            ? "DIMM B2: uncorrectable ECC"
-            : "DIMM B2: correctable ECC, logging limit reached",
-        ticket: "HF-1187",
-      }),
-    );
-  }
-  const dead = nowMs - 12 * MINUTE_MS;
-  events.push(
-    eventRow(seq++, dead, {
+    const seenMs = nowMs - (46 - index) * 29 * MINUTE_MS + random.below(20 * MINUTE_MS);
+    return eventRow(index + 1, seenMs, { ...kind, node: NAMES[random.below(6)] ?? "n1" });
+  });
+}
+
+/** One module, one ticket. */
+function storm(seq: number, startMs: number): EventRow[] {
+  return Array.from({ length: 120 }, (_, index) => {
+    const isGrave = index % 9 === 0;
+    return eventRow(seq + index, startMs + index * 2_100, {
+      node: "n4",
+      severity: isGrave ? "critical" : "warning",
+      category: "memory",
+      subject: "DIMM B2",
+      text: isGrave
+        ? "DIMM B2: uncorrectable ECC"
+        : "DIMM B2: correctable ECC, logging limit reached",
+      ticket: "HF-1187",
+    });
+  });
+}
+
+/** A node dies, and the manager is not reached for a while: one event goes directly, one through a peer. */
+function trouble(seq: number, deadMs: number): EventRow[] {
+  return [
+    eventRow(seq, deadMs, {
       node: "n2",
       severity: "critical",
       category: "node",
       subject: "n3",
       text: "n3 was declared dead: unreachable, agreed by 5 of 6 in epoch 6",
       seenBy: "host",
-      whenMs: dead,
+      whenMs: deadMs,
       ticket: "HF-1190",
     }),
-    eventRow(seq++, dead + 4_000, {
+    eventRow(seq + 1, deadMs + 4_000, {
       node: "n5",
       severity: "critical",
       category: "power-supply",
@@ -192,13 +193,13 @@ export function workingCluster(nowMs: number): FixtureRows {
       path: "direct",
       ticket: "HF-1191",
       steps: [
-        step("queued", dead + 4_002, "n5"),
-        step("failed", dead + 7_010, "m1", "no R1 within 3 s"),
-        step("direct", dead + 7_012, "n5"),
-        step("R2", dead + 7_055, "support"),
+        step("queued", deadMs + 4_002, "n5"),
+        step("failed", deadMs + 7_010, "m1", "no R1 within 3 s"),
+        step("direct", deadMs + 7_012, "n5"),
+        step("R2", deadMs + 7_055, "support"),
       ],
     }),
-    eventRow(seq++, dead + 9_000, {
+    eventRow(seq + 2, deadMs + 9_000, {
       node: "n6",
       severity: "warning",
       category: "fan",
@@ -207,43 +208,41 @@ export function workingCluster(nowMs: number): FixtureRows {
       path: "peer",
       ticket: "HF-1192",
       steps: [
-        step("queued", dead + 9_002, "n6"),
-        step("failed", dead + 12_008, "m1", "connection refused"),
-        step("peer", dead + 12_013, "n2"),
-        step("R2", dead + 12_090, "support"),
+        step("queued", deadMs + 9_002, "n6"),
+        step("failed", deadMs + 12_008, "m1", "connection refused"),
+        step("peer", deadMs + 12_013, "n2"),
+        step("R2", deadMs + 12_090, "support"),
       ],
     }),
-  );
-  for (const [ageMs, change] of [
-    [
-      6 * MINUTE_MS,
-      {
-        severity: "information",
-        subject: "PSU 2",
-        category: "power-supply",
-        text: "PSU 2: redundancy regained",
-        isAssertion: false,
-      },
-    ],
-    [
-      95 * SECOND_MS,
-      {
-        severity: "warning",
-        subject: "Inlet",
-        category: "temperature",
-        text: "Inlet: upper non-critical going high, 42 ≥ 42 °C",
-        node: "n6",
-      },
-    ],
-  ] as const) {
-    events.push(eventRow(seq++, nowMs - ageMs, change));
-  }
-  const nodes = names.map((id) => nodeRow(id, nowMs));
+  ];
+}
+
+/** What a cluster of six has seen in a day. */
+export function workingCluster(nowMs: number): FixtureRows {
+  const deadMs = nowMs - 12 * MINUTE_MS;
+  const events = [
+    ...quietDay(nowMs),
+    ...storm(47, nowMs - 41 * MINUTE_MS),
+    ...trouble(167, deadMs),
+    eventRow(170, nowMs - 6 * MINUTE_MS, {
+      subject: "PSU 2",
+      category: "power-supply",
+      text: "PSU 2: redundancy regained",
+      isAssertion: false,
+    }),
+    eventRow(171, nowMs - 95 * SECOND_MS, {
+      severity: "warning",
+      subject: "Inlet",
+      text: "Inlet: upper non-critical going high, 42 ≥ 42 °C",
+      node: "n6",
+    }),
+  ];
+  const nodes = NAMES.map((id) => nodeRow(id, nowMs));
   nodes[2] = nodeRow("n3", nowMs, {
     state: "dead",
     why: "declared dead by n1, n2, n4, n5, n6",
     isStreaming: false,
-    seenMs: dead,
+    seenMs: deadMs,
     epoch: 5,
     worst: "critical",
     openTickets: 1,
@@ -253,8 +252,8 @@ export function workingCluster(nowMs: number): FixtureRows {
     nodes,
     events,
     tickets: ticketsOf(events, nowMs),
-    jobs: jobRows(nowMs, dead),
-    epochs: epochRows(nowMs, dead),
+    jobs: jobRows(nowMs, deadMs),
+    epochs: epochRows(nowMs, deadMs),
   };
 }
 
