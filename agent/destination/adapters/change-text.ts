@@ -23,6 +23,13 @@ export function oneLine(text: string, max: number): string {
   return cut(text.replace(CONTROL, " ").trim(), max);
 }
 
+/**
+ * With each character that `unsafe` matches written as its code, `_2f_`: distinct texts stay distinct where `_` is among them.
+ */
+export function safeName(text: string, unsafe: RegExp): string {
+  return text.replace(unsafe, (character) => `_${(character.codePointAt(0) ?? 0).toString(16)}_`);
+}
+
 /** `T-2026-000123@support`: the same for every change of a ticket. */
 export function ticketKey(change: TicketChange, max: number): string {
   return `${change.ticket}@${change.destination}`.slice(0, max);

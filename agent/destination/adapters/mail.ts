@@ -6,7 +6,7 @@
  * (the answer got lost) has one id, which most stores keep once. `Auto-Submitted` (RFC 3834) keeps holiday notices from answering.
  */
 import type { TicketChange } from "../adapter.ts";
-import { changeLine, descriptionOf, oneLine, ticketKey } from "./change-text.ts";
+import { changeLine, descriptionOf, oneLine, safeName, ticketKey } from "./change-text.ts";
 
 const SUBJECT_MAX = 200;
 const TEXT_MAX = 60_000;
@@ -22,12 +22,9 @@ export interface Mail {
   readonly priority: "high" | "normal";
 }
 
-/** What may stand left of the `@` of an id: others are written as their code. */
+/** What may stand left of the `@` of an id. */
 function atom(text: string): string {
-  return text.replace(
-    /[^A-Za-z0-9.-]/gu,
-    (character) => `_${(character.codePointAt(0) ?? 0).toString(16)}`,
-  );
+  return safeName(text, /[^A-Za-z0-9.-]/gu);
 }
 
 /** `domain` is that of the sender. */

@@ -82,7 +82,9 @@ export function whyNotCleartext(url: URL, allowsHttp: boolean): string | null {
 
 /** The first thing that is wrong, by the name of its field; never its value. */
 function complaint(error: z.ZodError, known: readonly string[]): string {
-  const issue = error.issues[0];
+  // A name that is not known is most often the one that is missing, mistyped.
+  const unknown = error.issues.find(({ code }) => code === "unrecognized_keys");
+  const issue = unknown ?? error.issues[0];
   if (issue === undefined) return "is not understood";
   if (issue.code === "unrecognized_keys") {
     return `${issue.keys.join(", ")}: is no setting here; there are ${known.join(", ")}`;

@@ -8,7 +8,7 @@
  */
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { TicketChange } from "../adapter.ts";
-import { detailsOf, isoText, oneLine } from "./change-text.ts";
+import { detailsOf, isoText, oneLine, safeName } from "./change-text.ts";
 import { failureOf, isSuccess } from "./http-answer.ts";
 import { delivered, failed, jsonAsk, type Talk } from "./talk.ts";
 
@@ -37,12 +37,7 @@ export function webhookSecret(text: string): Result<Uint8Array, string> {
 
 /** Without dots, so that no id can be read as id and timestamp; distinct changes keep distinct ids. */
 export function webhookId(change: TicketChange): string {
-  const safe = (text: string): string =>
-    text.replace(
-      /[^A-Za-z0-9-]/gu,
-      (character) => `_${(character.codePointAt(0) ?? 0).toString(16)}`,
-    );
-  return `msg_${safe(change.destination)}_${safe(change.key)}`;
+  return `msg_${safeName(`${change.destination}/${change.key}`, /[^A-Za-z0-9-]/gu)}`;
 }
 
 /** What the HMAC is over. */

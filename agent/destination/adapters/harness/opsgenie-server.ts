@@ -42,9 +42,11 @@ class Service {
   readonly alerts: OpsgenieAlert[] = [];
   readonly #key: string;
   readonly #base: string;
+  readonly #laterLooks: number;
   readonly #requests = new Map<string, { looks: number; data: Body }>();
 
-  constructor(key: string, base: string) {
+  constructor(key: string, base: string, laterLooks: number) {
+    this.#laterLooks = laterLooks;
     this.#key = key;
     this.#base = base;
   }
@@ -66,8 +68,8 @@ class Service {
 
   #look(id: string): Response {
     const request = this.#requests.get(id);
-    // Not carried out yet at the first look.
-    if (request === undefined || request.looks++ < 1) return json(404, { message: "not yet" });
+    if (request === undefined || request.looks++ < this.#laterLooks)
+      return json(404, { message: "not yet" });
     return json(200, { data: request.data, took: 0.1, requestId: id });
   }
 
@@ -123,7 +125,8 @@ class Service {
 
 export type OpsgenieServer = FarEnd & { readonly alerts: readonly OpsgenieAlert[] };
 
-export function opsgenieServer(key: string, base = ""): OpsgenieServer {
-  const service = new Service(key, base);
+/** `laterLooks`: how often a request is not carried out yet when its status is asked for. */
+export function opsgenieServer(key: string, base = "", laterLooks = 0): OpsgenieServer {
+  const service = new Service(key, base, laterLooks);
   return { ...farEnd({ answer: (heard) => service.take(heard) }), alerts: service.alerts };
 }

@@ -12,6 +12,7 @@ import { err, ok, type Result } from "../../../../core/result.ts";
 import { writeAtomic } from "../../../runtime/io/disk.ts";
 import type { AdapterFailure, Delivered, TicketChange } from "../../adapter.ts";
 import type { Adapter } from "../../io/adapter.ts";
+import { safeName } from "../change-text.ts";
 import { unreachable } from "../http-answer.ts";
 import { webhookBody } from "../standard-webhook.ts";
 
@@ -19,11 +20,7 @@ const NAME_MAX = 200;
 
 /** No name of a destination leads out of the folder. */
 export function fileNameOf(change: TicketChange): string {
-  const safe = (text: string): string =>
-    text.replace(
-      /[^A-Za-z0-9.-]|^\./gu,
-      (character) => `_${(character.codePointAt(0) ?? 0).toString(16)}`,
-    );
+  const safe = (text: string): string => safeName(text, /[^A-Za-z0-9.-]|^\./gu);
   return `${safe(change.destination).slice(0, NAME_MAX)}--${safe(change.key)}.json`;
 }
 
