@@ -1,0 +1,216 @@
+/**
+ * The destination as one thing: store, intake, adapters and both sides of its API, opened and ended together.
+ *
+ * It is given its identity and adapters; what it reads itself is its data folder. Ends in order: no new connections, then what
+ * is under way, then the store.
+ */
+import { Hono } from "hono";
+import { err, ok, type Result } from "../../../core/result.ts";
+import type { Identity } from "../../identity/identity.ts";
+import { LOCAL_CLUSTER } from "../../identity/names.ts";
+import { type Listener, openListener } from "../../net/io/listener.ts";
+import { schemeOf } from "../../net/io/secure.ts";
+import { problemResponse } from "../../net/problem.ts";
+import { randomHex } from "../../runtime/io/clock.ts";
+import type { BindError } from "../../runtime/io/datagrams.ts";
+import type { Log } from "../../runtime/log.ts";
+import type { DestinationStatus } from "../api.ts";
+import { REPLAY_HORIZON_MS } from "../judge.ts";
+import type { Adapter } from "./adapter.ts";
+import { Forwarder } from "./forwarder.ts";
+import { Intake, type Told } from "./intake.ts";
+import { parcelRoutes } from "./parcel-routes.ts";
+import { openStore, type Store, type StoreLimits } from "./store.ts";
+import { ticketRoutes } from "./ticket-routes.ts";
+import { TicketStream } from "./ticket-stream.ts";
+import { type TrustedClusters, trustedVerifier } from "./trusted.ts";
+
+export interface DestinationSettings {
+  readonly identity: Identity;
+  readonly address: string;
+  /** 0: any that is free. */
+  readonly port: number;
+  readonly dataFolder: string;
+  readonly version: string;
+  readonly trusted: TrustedClusters;
+  /** Take nodes without an authority, each by the key it comes with first. */
+  readonly takesLocal: boolean;
+  readonly adapters: readonly Adapter[];
+  /** Where people reach it, without a slash at the end; null: links are left out. */
+  readonly publicUrl: string | null;
+  readonly log: Log;
+  readonly onTold?: (told: readonly Told[]) => void;
+  readonly limits?: Partial<StoreLimits>;
+  readonly nowMs?: () => number;
+  /** For tests: what stands before every route. */
+  readonly before?: Hono;
+}
+
+export interface Destination {
+  readonly port: number;
+  readonly scheme: "http" | "https";
+  readonly store: Store;
+  readonly intake: Intake;
+  status(): DestinationStatus;
+  stop(): Promise<void>;
+}
+
+/** Ids and tickets above the bounds are forgotten little by little. */
+const PRUNE_MS = 60_000;
+const IDLE_SECONDS = 30;
+
+interface Parts {
+  readonly settings: DestinationSettings;
+  readonly store: Store;
+  readonly intake: Intake;
+  readonly forwarder: Forwarder;
+  readonly stream: TicketStream;
+  readonly startedMs: number;
+}
+
+function statusOf(parts: Parts): DestinationStatus {
+  const { settings, store, intake, forwarder, startedMs } = parts;
+  const { accepted, merged, duplicates, refused } = intake.counts;
+  const { name, cluster } = settings.identity.principal;
+  const nowMs = (settings.nowMs ?? Date.now)();
+  return {
+    destination: name,
+    cluster,
+    version: settings.version,
+    startedMs,
+    tickets: store.tickets.counts(),
+    ids: {
+      count: store.idCount,
+      floorMs: Math.max(nowMs, store.floorMs) - REPLAY_HORIZON_MS,
+    },
+    accepted,
+    merged,
+    duplicates,
+    refused,
+    isWriting: intake.failure === null,
+    complaint: intake.failure?.detail ?? store.complaint,
+    adapters: forwarder.reports(),
+  };
+}
+
+function routesOf(parts: Parts): Hono {
+  const { settings, store, intake, stream } = parts;
+  const { identity, trusted, takesLocal, log } = settings;
+  const nowMs = settings.nowMs ?? Date.now;
+  const pin = (signer: string, keyid: string): string => {
+    const pinned = store.transact(() => store.pin(signer, keyid, nowMs()));
+    return pinned.ok ? pinned.value : "";
+  };
+  const app = new Hono();
+  if (settings.before !== undefined) app.route("/", settings.before);
+  app.route(
+    "/",
+    parcelRoutes({
+      epoch: randomHex(8),
+      signer: identity.signer,
+      provesReceipts: identity.principal.cluster !== LOCAL_CLUSTER,
+      verifier: trustedVerifier({ identity, trusted, pin: takesLocal ? pin : null }),
+      store,
+      intake,
+      log,
+      nowMs,
+    }),
+  );
+  const status = (): DestinationStatus => statusOf(parts);
+  app.route("/", ticketRoutes({ identity, store, intake, stream, status, nowMs }));
+  app.notFound((context) =>
+    problemResponse({ kind: "not-found", detail: `no such path: ${context.req.path}` }),
+  );
+  app.onError((error) => {
+    log.say("fault", `a defect: ${error.stack ?? error.message}`);
+    return problemResponse({ kind: "internal", detail: "a defect; the destination's log has it" });
+  });
+  return app;
+}
+
+function listen(parts: Parts, app: Hono): Result<Listener, BindError> {
+  const { settings } = parts;
+  const { identity, address, port, trusted, log } = settings;
+  const foreign = [...trusted.authorities.values()].flat();
+  return openListener({
+    at: { hostname: address, port },
+    identity,
+    onComplaint: (detail) => log.say("fault", detail),
+    serve: ({ tls, ...at }) =>
+      Bun.serve({
+        ...at,
+        idleTimeout: IDLE_SECONDS,
+        // Bounded by each route.
+        maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+        ...(tls === undefined ? {} : { tls: { ...tls, ca: [...tls.ca, ...foreign] } }),
+        fetch: (request, server) => app.fetch(request, server),
+      }),
+  });
+}
+
+function whyNotBound(error: BindError, { address, port }: DestinationSettings): string {
+  const at = `${address}:${port}`;
+  switch (error.kind) {
+    case "in-use":
+      return `${at} is in use by another program: stop that one, or choose another with --listen`;
+    case "no-address":
+      return `${at}: that is no address of this machine; choose one with --listen`;
+    case "io":
+      return `${at} cannot be listened on: ${error.detail}`;
+  }
+}
+
+function prune({ store, settings }: Parts): void {
+  const nowMs = (settings.nowMs ?? Date.now)();
+  for (let more = true; more; ) {
+    const pruned = store.transact(() => store.prune(nowMs));
+    more = pruned.ok && pruned.value;
+  }
+}
+
+/** The error is one line for the user. */
+export function openDestination(settings: DestinationSettings): Result<Destination, string> {
+  const { log, identity, adapters, dataFolder, publicUrl } = settings;
+  const nowMs = settings.nowMs ?? Date.now;
+  const opened = openStore(dataFolder, log, settings.limits);
+  if (!opened.ok) return opened;
+  const store = opened.value;
+  const stream = new TicketStream();
+  const link = publicUrl === null ? null : `${publicUrl}/v1/tickets/`;
+  const forwarder = new Forwarder(adapters, { store, log, link, nowMs, random: Math.random });
+  const intake = new Intake({
+    store,
+    destination: identity.principal.name,
+    adapters: forwarder.names,
+    log,
+    onTold: (told) => {
+      stream.tell(told);
+      settings.onTold?.(told);
+      forwarder.look();
+    },
+  });
+  const parts: Parts = { settings, store, intake, forwarder, stream, startedMs: nowMs() };
+  const app = routesOf(parts);
+  const listening = listen(parts, app);
+  if (!listening.ok) {
+    store.close();
+    return err(whyNotBound(listening.error, settings));
+  }
+  const pruning = setInterval(() => prune(parts), PRUNE_MS);
+  pruning.unref();
+  forwarder.look();
+  return ok({
+    port: listening.value.port,
+    scheme: schemeOf(identity),
+    store,
+    intake,
+    status: () => statusOf(parts),
+    stop: async () => {
+      clearInterval(pruning);
+      stream.close();
+      await listening.value.stop();
+      await forwarder.stop();
+      store.close();
+    },
+  });
+}
