@@ -1,7 +1,7 @@
 /**
  * Joining, renewal, revocation and rotation through a real door on loopback, with what can go wrong at each.
  */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -7,19 +7,21 @@
  */
 import { Hono } from "hono";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { rateLimit } from "../../net/io/access.ts";
 import { problemResponse } from "../../net/problem.ts";
 import { type BindError, bindError } from "../../runtime/io/datagrams.ts";
 import type { Log } from "../../runtime/log.ts";
-import { Attempts } from "../attempts.ts";
+import { Waiters } from "../../runtime/waiters.ts";
+import type { Principal } from "../identity.ts";
 import { BUNDLE_BYTES_MAX } from "../join-protocol.ts";
-import { doorAudience } from "../token.ts";
+import { doorAudience, type TokenError } from "../token.ts";
+import type { Trust } from "../trust.ts";
 import { DAY_MS, issueDoorCertificate, timesFrom } from "./authority.ts";
 import type { AuthorityOffice } from "./authority-office.ts";
-import { tokenChecker } from "./bearer.ts";
+import { type BearerChecker, tokenChecker } from "./bearer.ts";
 import { type BundleDesk, doorRoutes } from "./join-routes.ts";
 import { keyPem, makeKey, spkiOf } from "./keys.ts";
-import { pause } from "./pause.ts";
-import { openVerifier } from "./verifier.ts";
+import { openVerifier, type TrustingVerifier } from "./verifier.ts";
 
 const DOOR_DAYS = 30;
 const RENEW_AFTER_MS: number = (DOOR_DAYS * DAY_MS * 2) / 3;
@@ -29,8 +31,8 @@ const RENEW_LOOK_MS = 30_000;
 const IDLE_SECONDS = 30;
 /** How often what other processes changed in the authority's folder is looked for, while somebody waits for news. */
 const LOOK_MS = 500;
-/** A whole rack that joins through one address has its turn within seconds; guessing gets nowhere at this rate. */
-const LIMITS = { burst: 60, perSecond: 5, addressesMax: 10_000 } as const;
+/** For each address: a thousand nodes behind one that wait for news, and a rack that joins. Secrets are not to be guessed. */
+const LIMITS = { burst: 200, perSecond: 50 } as const;
 
 export interface DoorOptions {
   /** IP literal. */
@@ -45,47 +47,70 @@ export interface JoinDoor {
   close(): Promise<void>;
 }
 
-/** Judges who asks by the newest trust there is. */
-async function openDesk(office: AuthorityOffice): Promise<BundleDesk> {
-  const verifier = openVerifier([await office.trust()]);
-  const callbacks = new Set<() => void>();
-  const onChange = (callback: () => void): (() => void) => {
-    callbacks.add(callback);
-    return () => callbacks.delete(callback);
-  };
-  const audiences = [doorAudience(office.cluster)];
-  const checker = tokenChecker({ verifier, onChange }, audiences, office.nowMs);
-  let version = 0;
-  return {
-    trust: async () => {
-      const newest = await office.trust();
-      if (newest.statement.version > version) {
-        version = newest.statement.version;
-        verifier.believe([newest]);
-        for (const callback of callbacks) callback();
-      }
-      return newest;
-    },
-    changed: (signal) => pause(LOOK_MS, signal),
-    who: (header) => checker.checkHeader(header),
-    push: null,
-  };
+/** Judges who asks by the newest trust there is, and wakes those who wait for news. */
+class Desk implements BundleDesk {
+  readonly push = null;
+  readonly #office: AuthorityOffice;
+  readonly #verifier: TrustingVerifier = openVerifier([]);
+  readonly #checker: BearerChecker;
+  readonly #callbacks = new Set<() => void>();
+  readonly #waiters = new Waiters();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #version = 0;
+  #looked = 0;
+
+  constructor(office: AuthorityOffice) {
+    this.#office = office;
+    const onChange = (callback: () => void): (() => void) => {
+      this.#callbacks.add(callback);
+      return () => this.#callbacks.delete(callback);
+    };
+    const trust = { verifier: this.#verifier, onChange };
+    this.#checker = tokenChecker(trust, [doorAudience(office.cluster)], office.nowMs);
+    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+    this.#timer.unref();
+  }
+
+  async trust(): Promise<Trust> {
+    const newest = await this.#office.trust();
+    if (newest.statement.version > this.#version) {
+      this.#version = newest.statement.version;
+      this.#verifier.believe([newest]);
+      for (const callback of this.#callbacks) callback();
+    }
+    return newest;
+  }
+
+  changed(signal: AbortSignal): Promise<void> {
+    return this.#waiters.changed(signal);
+  }
+
+  who(header: string | undefined): Result<Principal, TokenError> {
+    return this.#checker.checkHeader(header);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#waiters.wake();
+  }
+
+  /** A store that cannot be read now is looked at again. */
+  #look(): void {
+    try {
+      const { revision } = this.#office.store;
+      if (revision === this.#looked) return;
+      this.#looked = revision;
+      this.#waiters.wake();
+    } catch {
+      // See above.
+    }
+  }
 }
 
-function doorApp(office: AuthorityOffice, desk: BundleDesk, log: Log): Hono<DoorBindings> {
-  const attempts = new Attempts(LIMITS);
-  const app = new Hono<DoorBindings>();
-  app.use(async (context, next) => {
-    const waitMs = attempts.waitMs(context.env.address, performance.now());
-    if (waitMs === 0) return await next();
-    const seconds = Math.ceil(waitMs / 1_000);
-    const response = problemResponse({
-      kind: "refused",
-      detail: `too many requests from ${context.env.address}: ask again in ${seconds} s`,
-    });
-    response.headers.set("retry-after", String(seconds));
-    return response;
-  });
+/** Its environment is the server itself, which knows the caller's address. */
+function doorApp(office: AuthorityOffice, desk: BundleDesk, log: Log): Hono {
+  const app = new Hono();
+  app.use(rateLimit(LIMITS));
   app.route("/", doorRoutes(office, desk));
   app.notFound(({ req }) =>
     problemResponse({ kind: "not-found", detail: `no such path at the door: ${req.path}` }),
@@ -97,24 +122,22 @@ function doorApp(office: AuthorityOffice, desk: BundleDesk, log: Log): Hono<Door
   return app;
 }
 
-interface DoorBindings {
-  readonly Bindings: { readonly address: string };
-}
-
 type BunServer = ReturnType<typeof Bun.serve>;
 
 class Door implements JoinDoor {
   readonly #office: AuthorityOffice;
   readonly #options: DoorOptions;
-  readonly #app: Hono<DoorBindings>;
+  readonly #desk: Desk;
+  readonly #app: Hono;
   #server: BunServer | null = null;
   #authority = 0;
   #madeMs = 0;
   readonly #timer: ReturnType<typeof setInterval>;
 
-  constructor(office: AuthorityOffice, options: DoorOptions, app: Hono<DoorBindings>) {
+  constructor(office: AuthorityOffice, options: DoorOptions, desk: Desk, app: Hono) {
     this.#office = office;
     this.#options = options;
+    this.#desk = desk;
     this.#app = app;
     this.#timer = setInterval(() => void this.#look(), RENEW_LOOK_MS);
     this.#timer.unref();
@@ -139,13 +162,13 @@ class Door implements JoinDoor {
       idleTimeout: IDLE_SECONDS,
       maxRequestBodySize: BUNDLE_BYTES_MAX,
       tls: { key: keyPem(key), cert },
-      fetch: (request, server) =>
-        this.#app.fetch(request, { address: server.requestIP(request)?.address ?? "unknown" }),
+      fetch: (request, server) => this.#app.fetch(request, server),
     });
   }
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#desk.close();
     await this.#server?.stop(true);
     this.#office.close();
   }
@@ -167,11 +190,14 @@ export async function startJoinDoor(
   office: AuthorityOffice,
   options: DoorOptions,
 ): Promise<Result<JoinDoor, BindError>> {
-  const door = new Door(office, options, doorApp(office, await openDesk(office), options.log));
+  const desk = new Desk(office);
+  const door = new Door(office, options, desk, doorApp(office, desk, options.log));
   try {
+    await desk.trust();
     await door.open(options.port);
     return ok(door);
   } catch (cause) {
+    await door.close();
     return err(bindError(cause));
   }
 }

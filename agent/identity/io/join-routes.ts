@@ -5,9 +5,9 @@
  * answered to somebody unknown tells nothing but what the authority's certificate is.
  */
 import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import type { z } from "zod";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { bodyMax } from "../../net/io/access.ts";
 import { type Problem, problemResponse } from "../../net/problem.ts";
 import type { Envelope, Principal } from "../identity.ts";
 import {
@@ -41,14 +41,6 @@ export interface BundleDesk {
   who(header: string | undefined): Result<Principal, TokenError>;
   /** null: it is not for us to take. Otherwise why it was not taken, or the version there is now. */
   readonly push: ((bundle: unknown) => Result<number, string>) | null;
-}
-
-function limited(bytesMax: number): ReturnType<typeof bodyLimit> {
-  return bodyLimit({
-    maxSize: bytesMax,
-    onError: () =>
-      problemResponse({ kind: "too-large", detail: `a body may have ${bytesMax} bytes here` }),
-  });
 }
 
 async function bodyOf<T>(context: Context, schema: z.ZodType<T>): Promise<Result<T, Problem>> {
@@ -126,7 +118,7 @@ export function bundleRoutes(desk: BundleDesk): Hono {
     const answer: Bundle = mayHaveKeys ? trust.bundle : { ...trust.bundle, clusterKeys: [] };
     return Response.json(answer);
   });
-  routes.post(BUNDLE_PATH, limited(BUNDLE_BYTES_MAX), async (context) => {
+  routes.post(BUNDLE_PATH, bodyMax(BUNDLE_BYTES_MAX), async (context) => {
     if (desk.push === null) {
       const detail = "bundles are made here: change them with holdfast identity";
       return problemResponse({ kind: "refused", detail });
@@ -149,13 +141,13 @@ export function bundleRoutes(desk: BundleDesk): Hono {
 export function doorRoutes(office: AuthorityOffice, desk: BundleDesk): Hono {
   const routes = new Hono();
   routes.get(AUTHORITY_PATH, () => Response.json(office.authorities()));
-  routes.post(JOIN_PATH, limited(JOIN_BYTES_MAX), async (context) => {
+  routes.post(JOIN_PATH, bodyMax(JOIN_BYTES_MAX), async (context) => {
     const request = await bodyOf(context, joinRequestSchema);
     return request.ok
       ? answerOf(await join(office, request.value))
       : problemResponse(request.error);
   });
-  routes.post(RENEW_PATH, limited(JOIN_BYTES_MAX), async (context) => {
+  routes.post(RENEW_PATH, bodyMax(JOIN_BYTES_MAX), async (context) => {
     const request = await bodyOf(context, renewRequestSchema);
     if (!request.ok) return problemResponse(request.error);
     return await renewSigned(office, request.value.envelope);
