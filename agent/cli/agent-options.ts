@@ -4,7 +4,9 @@
  * Both are validated by one schema, and each error is one line that names the file and line, or the flag.
  */
 import { z } from "zod";
+import type { Severity } from "../../bmc/bmc.ts";
 import { parseBmcUrl } from "../../bmc/link/bmc-url.ts";
+import { parseProxy } from "../net/outgoing-proxy.ts";
 import { CliError, EXIT_CONFIG, EXIT_USAGE } from "./cli-error.ts";
 
 /** A socket below it, `/holdfast-<8>-<6>/j-<8>/rank-<5>/segment.sock`, must stay within the 107 bytes of its address. */
@@ -27,6 +29,38 @@ const bmcUrl = z.string().refine((text) => parseBmcUrl(text).ok, {
   },
 });
 
+/** `HOST:PORT` or a URL; without a scheme the identity says which. */
+function isOrigin(text: string): boolean {
+  const url = text.includes("://") ? text : `https://${text}`;
+  if (!URL.canParse(url)) return false;
+  const { protocol, username, password, search, hash, hostname } = new URL(url);
+  const isHttp = protocol === "http:" || protocol === "https:";
+  return isHttp && hostname !== "" && `${username}${password}${search}${hash}` === "";
+}
+
+const origin = z
+  .string()
+  .max(256)
+  .refine(isOrigin, "must be HOST:PORT or an http or https URL without a user in it");
+
+const proxyUrl = z
+  .string()
+  .refine((text) => parseProxy(text) !== null, "must be an URL such as http://10.0.0.1:3128");
+
+const standIn = z
+  .string()
+  .refine((text) => /^[a-z0-9-]{1,32}=/.test(text) && parseBmcUrl(afterEquals(text)).ok, {
+    error: (issue) => {
+      const parsed = parseBmcUrl(afterEquals(String(issue.input)));
+      const what = "must be NODE=URL, such as n2=serial:/dev/ttyS1";
+      return parsed.ok ? what : `${what}: ${parsed.error.detail}`;
+    },
+  });
+
+export function afterEquals(text: string): string {
+  return text.slice(text.indexOf("=") + 1);
+}
+
 /** Named as flags are: `--bmc-password-file`, and `bmc-password-file = "…"` in a file. */
 const agentSchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9-]{1,32}$/, "must be 1 to 32 of a-z, 0-9 and -"),
@@ -47,6 +81,23 @@ const agentSchema = z.strictObject({
   "pet-acknowledge": z.boolean().default(true),
   "hooks-token-file": z.string().min(1).nullable().default(null),
   "hooks-spool": z.string().startsWith("/", "must be a full path").nullable().default(null),
+  manager: z
+    .array(origin, { error: 'must be a list, such as ["https://10.0.0.5:7440"]' })
+    .max(8)
+    .default([]),
+  destination: origin.nullable().default(null),
+  "callhome-severity": z
+    .enum(["information", "ok", "warning", "critical", "non-recoverable"], {
+      error: "must be information, warning, critical or non-recoverable",
+    })
+    .default("warning"),
+  "heartbeat-hours": z.number().min(0).max(720).default(24),
+  "http-proxy": proxyUrl.nullable().default(null),
+  "bmc-lan": bmcUrl.nullable().default(null),
+  "stand-in": z
+    .array(standIn, { error: 'must be a list, such as ["n2=serial:/dev/ttyS1"]' })
+    .default([]),
+  identity: z.string().min(1).nullable().default(null),
 });
 
 export interface AgentOptions {
@@ -68,6 +119,20 @@ export interface AgentOptions {
   readonly petAcknowledge: boolean;
   readonly hooksTokenFile: string | null;
   readonly hooksSpool: string | null;
+  /** In order of preference. */
+  readonly manager: readonly string[];
+  readonly destination: string | null;
+  /** The least that is told. */
+  readonly callhomeSeverity: Severity;
+  /** 0: no sign of life. */
+  readonly heartbeatHours: number;
+  /** For the way to the destination. */
+  readonly httpProxy: string | null;
+  /** How other nodes reach this machine's BMC. */
+  readonly bmcLan: string | null;
+  /** `NODE=URL`: how this node reaches the BMC of another. */
+  readonly standIn: readonly string[];
+  readonly identity: string | null;
 }
 
 /** What is given so far; undefined: not given. */

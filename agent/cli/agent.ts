@@ -5,17 +5,29 @@
  */
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import type { AwaySettings } from "../callhome/io/open-away.ts";
 import { type CallhomeSettings, openCallhome } from "../callhome/io/open-callhome.ts";
 import { watchedBmc } from "../callhome/io/watched-bmc.ts";
+import type { Identity } from "../identity/identity.ts";
+import { hasIdentity } from "../identity/io/identity-folder.ts";
+import { openIdentity, openLocalIdentity } from "../identity/io/open-identity.ts";
 import { openAgent } from "../job/io/open-agent.ts";
 import type { NodeId } from "../membership/membership.ts";
+import { isSecure, schemeOf, secureFetch } from "../net/io/secure.ts";
+import { NO_PROXY_AT_ALL, proxyOf } from "../net/outgoing-proxy.ts";
 import type { Endpoint } from "../runtime/datagrams.ts";
 import { jsonLog, stderrLog } from "../runtime/io/log.ts";
-import { type AgentOptions, agentOptions, type PartialOptions } from "./agent-options.ts";
+import {
+  type AgentOptions,
+  afterEquals,
+  agentOptions,
+  type PartialOptions,
+} from "./agent-options.ts";
 import { APART } from "./apart.ts";
 import { CliError, EXIT_CONFIG } from "./cli-error.ts";
+import { orderPeers } from "./peer-order.ts";
 
 const EXAMPLES = `
 Examples:
@@ -48,6 +60,18 @@ Examples:
     pet-acknowledge = true
     hooks-token-file = "/etc/holdfast/hooks-token"
     hooks-spool = "/var/spool/holdfast"
+
+  Tell support of errors: by a manager, around it where it fails, or through another node. See holdfast callhome test:
+    holdfast agent --config /etc/holdfast.toml --manager https://10.0.0.5:7440 --destination https://support.example:7450
+
+    # in /etc/holdfast.toml
+    manager = ["https://10.0.0.5:7440", "https://10.0.0.6:7440"]
+    destination = "https://support.example:7450"
+    callhome-severity = "warning"
+    heartbeat-hours = 24
+    http-proxy = "http://10.0.0.1:3128"
+    bmc-lan = "lan://monitor@10.0.1.1"
+    stand-in = ["n2=serial:/dev/ttyS1?baud=115200&mode=basic"]
 
 After a restart an agent finds its cluster again from its data folder.
 `;
@@ -94,8 +118,65 @@ function onSignals(stop: () => Promise<void>): void {
   process.on("SIGINT", leave);
 }
 
+/**
+ * Of `join` or `init`, where there is one; else one for trying out, which proves nothing. A folder that was named must hold one.
+ */
+function identityOf({ id, data, identity: named }: AgentOptions): Identity {
+  const folder = resolve(named ?? join(data, "identity"));
+  if (named === null && !hasIdentity(folder)) return localIdentity(folder, id);
+  const opened = openIdentity(folder);
+  if (opened.ok) return opened.value;
+  throw new CliError(`--identity ${folder}: ${opened.error}`, EXIT_CONFIG);
+}
+
+function localIdentity(folder: string, id: string): Identity {
+  try {
+    return openLocalIdentity(folder, "agent", id);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const what = `${folder} cannot be written (${why})`;
+    throw new CliError(what, EXIT_CONFIG, "choose another data folder with --data");
+  }
+}
+
+/** With a scheme; one that would speak in the clear where this node has certificates is refused. */
+function originOf(text: string, flag: string, identity: Identity): string {
+  const scheme = schemeOf(identity);
+  const url = text.includes("://") ? text : `${scheme}://${text}`;
+  const plain = url.replace(/\/+$/, "");
+  if (isSecure(identity) && !plain.startsWith("https:")) {
+    const what = `${flag} ${text}: this node has an identity, and speaks TLS only`;
+    throw new CliError(what, EXIT_CONFIG, `write ${plain.replace(/^http:/, "https:")}`);
+  }
+  return plain;
+}
+
+/** null: neither a manager nor a destination is named. */
+function awayOf(options: AgentOptions, identity: Identity): AwaySettings | null {
+  const { manager, destination, heartbeatHours, bmcLan, standIn, bmcPasswordFile } = options;
+  if (manager.length === 0 && destination === null) return null;
+  const proxy = proxyOf(options.httpProxy, process.env);
+  const scheme = schemeOf(identity);
+  return {
+    managers: [...new Set(manager.map((one) => originOf(one, "--manager", identity)))],
+    destination: destination === null ? null : originOf(destination, "--destination", identity),
+    least: options.callhomeSeverity,
+    heartbeatMs: heartbeatHours === 0 ? null : heartbeatHours * 3_600_000,
+    identity,
+    // Only the way to the destination leads out of the cluster.
+    caller: (role, url, init) =>
+      secureFetch(identity, role, role === "destination" ? proxy : NO_PROXY_AT_ALL)(url, init),
+    agentUrl: ({ address, port }) =>
+      `${scheme}://${isIP(address) === 6 ? `[${address}]` : address}:${port}`,
+    order: orderPeers(),
+    bmcLan,
+    standIn: new Map(standIn.map((one) => [one.slice(0, one.indexOf("=")), afterEquals(one)])),
+    watchedBmc: (url) => watchedBmc(url, bmcPasswordFile),
+  };
+}
+
 /** Without any of it an agent still takes hooks from its own machine. */
-function callhomeOf(options: AgentOptions): CallhomeSettings {
+function callhomeOf(options: AgentOptions, identity: Identity): CallhomeSettings {
   const { bmcPasswordFile, pet, petAcknowledge, hooksTokenFile, hooksSpool } = options;
   return {
     bmcs: options.bmc.map((url) => watchedBmc(url, bmcPasswordFile)),
@@ -104,11 +185,15 @@ function callhomeOf(options: AgentOptions): CallhomeSettings {
     petAcknowledges: petAcknowledge,
     hooksTokenFile,
     spool: hooksSpool,
+    cluster: identity.principal.cluster,
+    away: awayOf(options, identity),
   };
 }
 
 async function runAgent(options: AgentOptions, isJson: boolean): Promise<void> {
   const log = (isJson ? jsonLog : stderrLog)(options.id, options.log);
+  const identity = identityOf(options);
+  const callhome = callhomeOf(options, identity);
   const agent = await openAgent({
     id: options.id as NodeId,
     address: options.address,
@@ -119,8 +204,9 @@ async function runAgent(options: AgentOptions, isJson: boolean): Promise<void> {
     seeds: options.join.map((seed) => endpointOf(seed)),
     // Nobody to join: then this node is the beginning.
     found: options.found || options.join.length === 0,
+    identity,
     log,
-    companion: (host) => openCallhome(callhomeOf(options), host),
+    companion: (host) => openCallhome(callhome, host),
   });
   if (!agent.ok) throw new CliError(agent.error, EXIT_CONFIG);
   onSignals(() => agent.value.stop());
@@ -148,6 +234,12 @@ function secondsOf(text: string): number {
   throw new InvalidArgumentError("must be a number of seconds");
 }
 
+function hoursOf(text: string): number {
+  const hours = Number(text);
+  if (/^\d+(?:\.\d+)?$/.test(text) && hours <= 720) return hours;
+  throw new InvalidArgumentError("must be a number of hours, at most 720");
+}
+
 export function agentCommand(): Command {
   return new Command("agent")
     .description(APART.agent)
@@ -172,6 +264,21 @@ export function agentCommand(): Command {
       "file of mode 0600: hooks of other machines need this token",
     )
     .option("--hooks-spool <folder>", "take the hooks that were left there while no agent ran")
+    .option("--manager <url>", "call home by this manager; may be repeated, the best first", append)
+    .option("--destination <url>", "where events end: the way around managers that fail")
+    .option("--callhome-severity <severity>", "tell what is at least so grave (default warning)")
+    .option("--heartbeat-hours <hours>", "a sign of life so often; 0: none (default 24)", hoursOf)
+    .option("--http-proxy <url>", "HTTP proxy to the destination (default: of the environment)")
+    .option("--bmc-lan <url>", "how other nodes reach this machine's BMC while it is down")
+    .option(
+      "--stand-in <node=url>",
+      "how this node reaches the BMC of another, such as n2=serial:/dev/ttyS1; may be repeated",
+      append,
+    )
+    .option(
+      "--identity <folder>",
+      "certificates of init or join (default: identity in the data folder)",
+    )
     .option("--log <level>", "fault, event or detail (default event)")
     .option("--json", "say what happens as JSON lines on standard output")
     .option("--config <file>", "read these settings from a TOML file; flags win over it")

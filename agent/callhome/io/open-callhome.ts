@@ -1,12 +1,14 @@
 /**
- * The part of an agent that deals with errors as events: the book, the watches of BMCs, hooks, traps.
+ * The part of an agent that deals with errors as events: the book, the watches of BMCs, hooks, traps; and how they leave, by the
+ * manager, around it, and through peers.
  *
  * It is opened on the agent's own data folder once that is locked, begins when the agent does, and ends with it. Whatever
  * cannot work for a reason outside holdfast (a port in use, a token that others can read) is one line, and the agent does not
- * start: an agent that silently hears nothing would be worse.
+ * start: an agent that silently hears nothing would be worse. Nothing of the sending side is made where neither a manager nor a
+ * destination is named.
  */
 import { isIP } from "node:net";
-import type { Hono } from "hono";
+import { Hono } from "hono";
 import type { Bmc } from "../../../bmc/bmc.ts";
 import type { BmcError } from "../../../bmc/bmc-error.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
@@ -15,11 +17,14 @@ import type { Disk } from "../../runtime/disk.ts";
 import { realClock } from "../../runtime/io/clock.ts";
 import type { BindError } from "../../runtime/io/datagrams.ts";
 import type { Log } from "../../runtime/log.ts";
+import type { ClusterWatch } from "../cluster.ts";
 import { BmcWatcher } from "./bmc-watcher.ts";
 import { type EventKeeper, openEventKeeper } from "./event-keeper.ts";
 import { readToken } from "./hook-access.ts";
 import { hookRoutes } from "./hook-routes.ts";
 import { HookSpool } from "./hook-spool.ts";
+import { HostWatch } from "./host-watch.ts";
+import { type Away, type AwaySettings, openAway } from "./open-away.ts";
 import { openPetReceiver, type PetReceiver } from "./pet-receiver.ts";
 import { PushDoors } from "./push-doors.ts";
 
@@ -41,6 +46,10 @@ export interface CallhomeSettings {
   readonly hooksTokenFile: string | null;
   /** Where `holdfast hook` leaves what it cannot deliver; null: nowhere. */
   readonly spool: string | null;
+  /** Name of the cluster, which is part of what makes an event of holdfast itself the same for all who see it. */
+  readonly cluster: string;
+  /** How events leave; null: they stay here. */
+  readonly away: AwaySettings | null;
 }
 
 /** What the agent gives: its own, after it has claimed its data folder. */
@@ -51,6 +60,7 @@ export interface CallhomeHost {
   readonly dataFolder: string;
   readonly disk: Disk;
   readonly log: Log;
+  readonly cluster: ClusterWatch;
   readonly onDefect: (detail: string) => void;
 }
 
@@ -77,19 +87,25 @@ interface Parts {
   readonly watchers: readonly BmcWatcher[];
   readonly spool: HookSpool | null;
   readonly pet: PetReceiver | null;
+  readonly hostWatch: HostWatch;
+  readonly away: Away | null;
   readonly routes: Hono;
 }
 
-function callhomeOf({ keeper, watchers, spool, pet, routes }: Parts): Callhome {
+function callhomeOf({ keeper, watchers, spool, pet, hostWatch, away, routes }: Parts): Callhome {
   return {
     routes,
     begin: () => {
       for (const watcher of watchers) watcher.begin();
       spool?.begin();
+      hostWatch.begin();
+      away?.begin();
     },
     stop: async () => {
       pet?.close();
       await Promise.all([...watchers.map((watcher) => watcher.stop()), spool?.stop()]);
+      await hostWatch.stop();
+      await away?.stop();
       await keeper.close();
     },
   };
@@ -99,7 +115,11 @@ function watcherOf(
   bmc: WatchedBmc,
   settings: CallhomeSettings,
   host: CallhomeHost,
-  shared: { readonly keeper: EventKeeper; readonly doors: PushDoors },
+  shared: {
+    readonly keeper: EventKeeper;
+    readonly doors: PushDoors;
+    readonly onChange: () => void;
+  },
 ): BmcWatcher {
   const { disk, log } = host;
   return new BmcWatcher({
@@ -111,6 +131,7 @@ function watcherOf(
     disk,
     clock: realClock(),
     log,
+    onChange: shared.onChange,
   });
 }
 
@@ -138,6 +159,14 @@ async function hear(
   return opened.ok ? opened : err(whyNotHeard(opened.error, listen));
 }
 
+function hostWatchOf(
+  { cluster }: CallhomeSettings,
+  { id, dataFolder, cluster: watch, log }: CallhomeHost,
+  keeper: EventKeeper,
+): HostWatch {
+  return new HostWatch({ cluster, node: id, dataFolder, watch, keeper, clock: realClock(), log });
+}
+
 /** The error is one line for the user. */
 export async function openCallhome(
   settings: CallhomeSettings,
@@ -156,7 +185,9 @@ export async function openCallhome(
   if (!pet.ok) return pet;
   const at = isIP(host.address) === 6 ? `[${host.address}]` : host.address;
   const doors = new PushDoors(`http://${at}:${host.port}`);
-  const watchers = settings.bmcs.map((bmc) => watcherOf(bmc, settings, host, { keeper, doors }));
+  let away: Away | null = null;
+  const shared = { keeper, doors, onChange: () => away?.onBmcChange() };
+  const watchers = settings.bmcs.map((bmc) => watcherOf(bmc, settings, host, shared));
   const nowMs = (): number => realClock().wallMs();
   const ownSystem = (): string => watchers[0]?.guid ?? `node:${host.id}`;
   const { log, onDefect } = host;
@@ -165,6 +196,13 @@ export async function openCallhome(
       ? null
       : new HookSpool({ folder: settings.spool, keeper, ownSystem, nowMs, log });
   const access = { address: host.address, token: token.value };
-  const routes = hookRoutes({ keeper, doors, access, ownSystem, nowMs, onDefect });
-  return ok(callhomeOf({ keeper, watchers, spool, pet: pet.value, routes }));
+  const routes = new Hono();
+  routes.route("/", hookRoutes({ keeper, doors, access, ownSystem, nowMs, onDefect }));
+  const hostWatch = hostWatchOf(settings, host, keeper);
+  if (settings.away !== null) {
+    const parts = { settings: settings.away, host, keeper, watchers, hostWatch };
+    away = await openAway({ ...parts, pollMs: settings.pollMs });
+    routes.route("/", away.routes);
+  }
+  return ok(callhomeOf({ keeper, watchers, spool, pet: pet.value, hostWatch, away, routes }));
 }

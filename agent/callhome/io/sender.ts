@@ -176,7 +176,7 @@ export class Sender {
   }
 
   #close({ id, as, receipt }: Extract<DeliveryEffect, { kind: "close" }>): void {
-    const { ledger, outbox, log, clock } = this.#parts;
+    const { outbox, log, clock } = this.#parts;
     const path = this.#lastPath.get(id) ?? null;
     const queuedMs = this.#queuedMs.get(id);
     this.#lastPath.delete(id);
@@ -194,8 +194,7 @@ export class Sender {
     if (as === "refused") {
       log.say("fault", `event ${short} is refused for good: see holdfast callhome show ${short}`);
     }
-    // First the way, then its end: an event that is closed can be accounted for.
-    ledger.flush(() => outbox.close(id, as));
+    outbox.close(id, as);
   }
 
   #track(work: Promise<void>): void {
@@ -341,7 +340,7 @@ function gone(id: string): ParcelResult {
   return { id, kind: "refused", reason, isPermanent: false };
 }
 
-function parcelOf(
+export function parcelOf(
   id: string,
   bytes: Uint8Array | undefined,
   trail: Parcel["trail"],
