@@ -55,8 +55,8 @@ function noAccess(path: string, cause: unknown): Result<never, DataFolderError> 
   return err({ kind: "no-access", detail });
 }
 
-/** What a crash may leave before the format is written: still no data folder. */
-const NOTHING_YET: readonly string[] = ["lock", "format.tmp"];
+/** What a crash may leave before the format is written, and what `join` writes before the first start: still no data folder. */
+const NOTHING_YET: readonly string[] = ["lock", "format.tmp", "identity"];
 
 function formatOf(path: string): Result<"fresh" | "known", DataFolderError> {
   const files = readdirSync(path).filter((name) => !NOTHING_YET.includes(name));
