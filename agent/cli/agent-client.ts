@@ -3,11 +3,18 @@
  *
  * The first address is the user's (`--agent`, `HOLDFAST_AGENT`, or this machine's default). Once an agent has answered, the
  * other members are known too, so a command survives the death of the agent it began with.
+ *
+ * As whom it asks: the identity that is named (`--identity`, `HOLDFAST_IDENTITY`), else the operator's own if there is one and the
+ * agent speaks TLS.
  */
+import { Option } from "commander";
+import type { Identity } from "../identity/identity.ts";
 import type { NodeStatus } from "../job/io/status.ts";
-import { askAgent, unreachable } from "../net/io/http-client.ts";
+import { askAgent, whyUnreachable } from "../net/io/http-client.ts";
+import { schemeOf, secureFetch } from "../net/io/secure.ts";
 import { PROBLEMS, type Problem, readProblem } from "../net/problem.ts";
 import { CliError, EXIT_USAGE } from "./cli-error.ts";
+import { clientIdentity, IDENTITY_ENV, IDENTITY_FOLDER_SHOWN } from "./client-identity.ts";
 
 export const AGENT_DEFAULT = "127.0.0.1:7400";
 export const AGENT_ENV = "HOLDFAST_AGENT";
@@ -45,13 +52,38 @@ function addressesOf(given: string | undefined): string[] {
   throw new CliError(what, EXIT_USAGE, "several may be given with commas between");
 }
 
+/** Flags of every command that asks an agent. */
+export interface AgentFlags {
+  readonly agent?: string;
+  readonly identity?: string;
+}
+
+export function agentOption(): Option {
+  const what = "agent to ask; several with commas, the first that answers";
+  return new Option("--agent <address:port>", what);
+}
+
+export function identityOption(): Option {
+  const what = `as whom to ask, where agents speak TLS (default: ${IDENTITY_ENV}, then ${IDENTITY_FOLDER_SHOWN})`;
+  return new Option("--identity <folder>", what);
+}
+
 export class AgentClient {
   /** The one that is asked, then the others. */
   #addresses: string[];
+  readonly #identityFolder: string | undefined;
+  #identity: Promise<Identity | null> | null = null;
 
-  /** Several with commas between: the first that answers is taken. */
-  constructor(addresses?: string) {
-    this.#addresses = addressesOf(addresses);
+  /** Several addresses with commas between: the first that answers is taken. */
+  constructor(flags: AgentFlags = {}) {
+    this.#addresses = addressesOf(flags.agent);
+    this.#identityFolder = flags.identity;
+  }
+
+  /** Looked for once. Throws a `CliError` when the one that is named cannot be used. */
+  identity(): Promise<Identity | null> {
+    this.#identity ??= clientIdentity(this.#identityFolder, this.#addresses);
+    return this.#identity;
   }
 
   get address(): string {
@@ -69,10 +101,11 @@ export class AgentClient {
 
   /** Another agent is asked only when nothing was heard by the one before: nothing is ever asked for twice. */
   async #ask<Answer>(ask: { readonly path: string; readonly body?: unknown }): Promise<Answer> {
+    const identity = await this.identity();
     let problem: Problem | null = null;
     for (let attempt = 0; attempt < this.memberCount; attempt++) {
       const at = this.address;
-      const answer = await askAgent<Answer>({ ...ask, at, timeoutMs: ANSWER_WITHIN_MS });
+      const answer = await askAgent<Answer>({ ...ask, at, identity, timeoutMs: ANSWER_WITHIN_MS });
       if (answer.ok) return answer.value;
       problem ??= answer.error;
       if (answer.error.kind !== "unreachable") throw cliError(answer.error);
@@ -87,6 +120,7 @@ export class AgentClient {
       at: this.address,
       path: "/v1/node",
       timeoutMs: MEMBERS_WITHIN_MS,
+      identity: await this.identity(),
     });
     if (!answer.ok) return;
     const { members } = answer.value;
@@ -110,11 +144,13 @@ export class AgentClient {
 
   /** Throws a `CliError` when there is no stream to read. */
   async stream(path: string, signal: AbortSignal): Promise<Response> {
+    const identity = await this.identity();
+    const url = `${schemeOf(identity)}://${this.address}${path}`;
     let response: Response;
     try {
-      response = await fetch(`http://${this.address}${path}`, { signal });
+      response = await secureFetch(identity, "agent")(url, { signal });
     } catch (cause) {
-      throw cliError(unreachable(this.address, cause));
+      throw cliError(await whyUnreachable(this.address, cause, identity));
     }
     if (response.ok) return response;
     throw cliError(readProblem(response.status, await response.text()));

@@ -6,7 +6,7 @@ import type { BmcEvent, Severity } from "../../bmc/bmc.ts";
 import type { BookLine } from "../callhome/event-book.ts";
 import { readNdjson } from "../net/io/ndjson.ts";
 import { PROBLEMS } from "../net/problem.ts";
-import { AgentClient } from "./agent-client.ts";
+import { AgentClient, type AgentFlags, agentOption, identityOption } from "./agent-client.ts";
 import { formatEvent, isAtLeast, SEVERITIES } from "./bmc/show.ts";
 import { CliError } from "./cli-error.ts";
 import { printJson, printLine } from "./print.ts";
@@ -21,8 +21,7 @@ Examples:
   holdfast events --json | jq -r 'select(.kind == "event") | .event.text'
 `;
 
-interface EventsFlags {
-  readonly agent?: string;
+interface EventsFlags extends AgentFlags {
   readonly follow?: boolean;
   readonly json?: boolean;
   readonly least?: Severity;
@@ -40,7 +39,7 @@ function show(line: BookLine, flags: EventsFlags): void {
 }
 
 async function read(flags: EventsFlags): Promise<void> {
-  const client = new AgentClient(flags.agent);
+  const client = new AgentClient(flags);
   const wait = flags.follow === true ? "" : "&wait=no";
   const path = `/v1/events?after=${encodeURIComponent(flags.after)}${wait}`;
   const response = await client.stream(path, new AbortController().signal);
@@ -65,7 +64,8 @@ export function eventsCommand(): Command {
       new Option("--least <severity>", "only what is at least so grave").choices(SEVERITIES),
     )
     .option("--after <seq>", "begin after this number", "0")
-    .option("--agent <address:port>", "agent to ask; several with commas, the first that answers")
+    .addOption(agentOption())
+    .addOption(identityOption())
     .option("--json", "print JSON lines")
     .addHelpText("after", HELP)
     .action(read);

@@ -6,13 +6,15 @@
  * event which was delivered after all is not there twice.
  */
 import { Command, InvalidArgumentError, Option } from "commander";
+import type { Result } from "../../core/result.ts";
 import { readHookFields, TEXT_CHARACTERS_MAX } from "../callhome/hook-fields.ts";
 import { type HookSourceName, hookSources, sourceFields } from "../callhome/hook-sources.ts";
 import { spoolHook } from "../callhome/io/hook-spool.ts";
+import { HOOKS_PORT_OFFSET } from "../job/io/agent-access.ts";
 import { askAgent } from "../net/io/http-client.ts";
-import { PROBLEMS } from "../net/problem.ts";
+import { PROBLEMS, type Problem } from "../net/problem.ts";
 import { randomHex } from "../runtime/io/clock.ts";
-import { AgentClient } from "./agent-client.ts";
+import { AgentClient, type AgentFlags, agentOption, identityOption } from "./agent-client.ts";
 import { APART } from "./apart.ts";
 import { parseDuration } from "./bmc/show.ts";
 import { CliError, EXIT_USAGE } from "./cli-error.ts";
@@ -40,9 +42,8 @@ Examples:
 See docs/hooks.md for each, copy and paste.
 `;
 
-interface HookFlags {
+interface HookFlags extends AgentFlags {
   readonly from?: HookSourceName;
-  readonly agent?: string;
   readonly spool?: string;
   readonly timeout: number;
   readonly json?: boolean;
@@ -107,6 +108,22 @@ async function spool(
   throw new CliError(what, EXIT_NOT_SPOOLED, "the event is lost; start the agent");
 }
 
+/** A script has no certificate: an agent that speaks TLS has a door for it beside its port, in the clear. */
+async function tellAgent(
+  client: AgentClient,
+  body: Readonly<Record<string, string>>,
+  timeoutMs: number,
+): Promise<Result<HookAnswer, Problem>> {
+  const identity = await client.identity();
+  const ask = { path: "/v1/hooks/event", timeoutMs, body };
+  const answer = await askAgent<HookAnswer>({ ...ask, at: client.address, identity });
+  if (answer.ok || answer.error.kind !== "unauthorized" || identity !== null) return answer;
+  const colon = client.address.lastIndexOf(":");
+  const port = Number(client.address.slice(colon + 1)) + HOOKS_PORT_OFFSET;
+  const at = `${client.address.slice(0, colon)}:${port}`;
+  return askAgent<HookAnswer>({ ...ask, at, identity: null });
+}
+
 async function tell(
   given: Readonly<Record<string, string>>,
   flags: HookFlags,
@@ -115,13 +132,7 @@ async function tell(
   // Found out here, so that a wrong field is no matter of whether an agent is there.
   const read = readHookFields(fields);
   if (!read.ok) throw new CliError(read.error, EXIT_USAGE, "see holdfast hook --help");
-  const { address } = new AgentClient(flags.agent);
-  const answer = await askAgent<HookAnswer>({
-    at: address,
-    path: "/v1/hooks/event",
-    timeoutMs: flags.timeout,
-    body: fields,
-  });
+  const answer = await tellAgent(new AgentClient(flags), fields, flags.timeout);
   if (answer.ok) return answer.value;
   const { kind, detail } = answer.error;
   const folder = flags.spool ?? process.env[SPOOL_ENV];
@@ -141,7 +152,8 @@ export function hookCommand(): Command {
         ...hookSources(),
       ]),
     )
-    .option("--agent <address:port>", "agent to tell (default: this machine's)")
+    .addOption(agentOption())
+    .addOption(identityOption())
     .option("--spool <folder>", `leave it there when no agent answers (default: ${SPOOL_ENV})`)
     .option("--timeout <time>", "wait so long for the agent", parseDuration, TIMEOUT_MS)
     .option("--json", "print JSON")

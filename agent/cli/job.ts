@@ -5,17 +5,17 @@ import { Command } from "commander";
 import type { JobExplanation } from "../job/io/explain.ts";
 import type { JobSummary } from "../job/io/status.ts";
 import type { JobRecord } from "../job/job.ts";
-import { AgentClient } from "./agent-client.ts";
+import { AgentClient, type AgentFlags, agentOption, identityOption } from "./agent-client.ts";
 import { formatTable, formatTime, printJson, printLine } from "./print.ts";
 
-interface Options {
-  readonly agent?: string;
+interface Options extends AgentFlags {
   readonly json?: boolean;
 }
 
 function withOptions(command: Command): Command {
   return command
-    .option("--agent <address:port>", "agent to ask; several with commas, the first that answers")
+    .addOption(agentOption())
+    .addOption(identityOption())
     .option("--json", "print JSON");
 }
 
@@ -66,7 +66,7 @@ export function formatExplanation(explanation: JobExplanation): string {
 function list(): Command {
   return withOptions(new Command("list").description("all jobs that the cluster knows")).action(
     async (options: Options) => {
-      const jobs = await new AgentClient(options.agent).get<readonly JobSummary[]>("/v1/jobs");
+      const jobs = await new AgentClient(options).get<readonly JobSummary[]>("/v1/jobs");
       if (options.json === true) printJson(jobs);
       else printLine(formatJobs(jobs));
     },
@@ -78,7 +78,7 @@ function show(): Command {
     new Command("show").argument("<job>").description("one job: where it runs and how it stands"),
   ).action(async (job: string, options: Options) => {
     const path = `/v1/jobs/${encodeURIComponent(job)}`;
-    const record = await new AgentClient(options.agent).get<JobRecord>(path);
+    const record = await new AgentClient(options).get<JobRecord>(path);
     if (options.json === true) printJson(record);
     else printLine(formatJob(record));
   });
@@ -91,7 +91,7 @@ function explain(): Command {
       .description("why this state, and why not a newer one: the story of a job"),
   ).action(async (job: string, options: Options) => {
     const path = `/v1/jobs/${encodeURIComponent(job)}/explain`;
-    const explanation = await new AgentClient(options.agent).get<JobExplanation>(path);
+    const explanation = await new AgentClient(options).get<JobExplanation>(path);
     if (options.json === true) printJson(explanation);
     else printLine(formatExplanation(explanation));
   });
@@ -104,7 +104,7 @@ function cancel(): Command {
       .description("end the programs of a job; its sealed states are kept"),
   ).action(async (job: string, options: Options) => {
     const path = `/v1/jobs/${encodeURIComponent(job)}/cancel`;
-    const answer = await new AgentClient(options.agent).post<{ readonly job: string }>(path, {});
+    const answer = await new AgentClient(options).post<{ readonly job: string }>(path, {});
     if (options.json === true) printJson(answer);
     else printLine(`${answer.job} is cancelled`);
   });

@@ -9,7 +9,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { formatCursor, type OutputEvent } from "../job/io/output-stream.ts";
 import { readNdjson } from "../net/io/ndjson.ts";
 import { PROBLEMS } from "../net/problem.ts";
-import { AgentClient } from "./agent-client.ts";
+import { AgentClient, type AgentFlags, agentOption, identityOption } from "./agent-client.ts";
 import { CliError, EXIT_BROKEN_PIPE, EXIT_USAGE, isBrokenPipe } from "./cli-error.ts";
 import { printJson, printLine } from "./print.ts";
 
@@ -26,12 +26,11 @@ Examples:
 A job belongs to the cluster: when this command is killed it goes on, and --resume watches it again.
 `;
 
-interface RunOptions {
+interface RunOptions extends AgentFlags {
   readonly ranks?: number;
   readonly spares: number;
   readonly checkpointEvery?: number;
   readonly resume?: string;
-  readonly agent?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly detach?: boolean;
@@ -237,7 +236,7 @@ function exitCodeOf(ended: Ended): number {
 }
 
 async function run(argv: readonly string[], options: RunOptions): Promise<number> {
-  const client = new AgentClient(options.agent);
+  const client = new AgentClient(options);
   const isJson = options.json === true;
   const job = await submit(client, argv, options);
   if (isJson) printJson({ kind: "job", job });
@@ -273,7 +272,8 @@ export function runCommand(): Command {
     .option("--resume <job>", "go on with a job that was lost, from its sealed states")
     .option("-e, --env <name=value>", "variable for the program; may be repeated", environment)
     .option("--cwd <folder>", "folder to run in on every node (default: this one)")
-    .option("--agent <address:port>", "agent to ask; several with commas, the first that answers")
+    .addOption(agentOption())
+    .addOption(identityOption())
     .option("--detach", "print the job's id and end at once")
     .option("--json", "print what happens as JSON lines")
     .addHelpText("after", EXAMPLES)

@@ -3,7 +3,7 @@
  */
 import { Command } from "commander";
 import type { ClusterStatus, NodeStatus, SilentNode } from "../job/io/status.ts";
-import { AgentClient } from "./agent-client.ts";
+import { AgentClient, type AgentFlags, agentOption, identityOption } from "./agent-client.ts";
 import { formatTable, formatVersions, printJson, printLine } from "./print.ts";
 
 const EXAMPLES = `
@@ -44,11 +44,12 @@ export function formatStatus(status: ClusterStatus): string {
 export function statusCommand(): Command {
   return new Command("status")
     .description("show all nodes, what runs on them and which states they hold")
-    .option("--agent <address:port>", "agent to ask; several with commas, the first that answers")
+    .addOption(agentOption())
+    .addOption(identityOption())
     .option("--json", "print JSON")
     .addHelpText("after", EXAMPLES)
-    .action(async (options: { readonly agent?: string; readonly json?: boolean }) => {
-      const status = await new AgentClient(options.agent).get<ClusterStatus>("/v1/status");
+    .action(async (options: AgentFlags & { readonly json?: boolean }) => {
+      const status = await new AgentClient(options).get<ClusterStatus>("/v1/status");
       if (options.json === true) printJson(status);
       else printLine(formatStatus(status));
     });

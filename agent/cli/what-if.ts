@@ -3,7 +3,7 @@
  */
 import { Command } from "commander";
 import type { JobFate, WhatIfAnswer } from "../job/what-if.ts";
-import { AgentClient } from "./agent-client.ts";
+import { AgentClient, type AgentFlags, agentOption, identityOption } from "./agent-client.ts";
 import { CliError, EXIT_USAGE } from "./cli-error.ts";
 import { printJson, printLine } from "./print.ts";
 
@@ -40,27 +40,22 @@ export function whatIfCommand(): Command {
   return new Command("what-if")
     .description("what would happen to the jobs if these nodes died now")
     .requiredOption("--lose <nodes>", "ids of the nodes, with commas between")
-    .option("--agent <address:port>", "agent to ask; several with commas, the first that answers")
+    .addOption(agentOption())
+    .addOption(identityOption())
     .option("--json", "print JSON")
     .addHelpText("after", EXAMPLES)
-    .action(
-      async (options: {
-        readonly lose: string;
-        readonly agent?: string;
-        readonly json?: boolean;
-      }) => {
-        const lose = [...new Set(options.lose.split(",").map((node) => node.trim()))].filter(
-          (node) => node !== "",
-        );
-        if (lose.length === 0) {
-          throw new CliError("--lose names no node", EXIT_USAGE, "give ids, such as --lose n2,n3");
-        }
-        const client = new AgentClient(options.agent);
-        const answer = await client.post<WhatIfAnswer>("/v1/what-if", { lose });
-        if (options.json === true) printJson(answer);
-        else printLine(formatWhatIf(answer));
-        const survives = answer.jobs.every(({ fate }) => fate !== "lost" && fate !== "frozen");
-        if (!survives) process.exitCode = EXIT_WOULD_NOT_SURVIVE;
-      },
-    );
+    .action(async (options: AgentFlags & { readonly lose: string; readonly json?: boolean }) => {
+      const lose = [...new Set(options.lose.split(",").map((node) => node.trim()))].filter(
+        (node) => node !== "",
+      );
+      if (lose.length === 0) {
+        throw new CliError("--lose names no node", EXIT_USAGE, "give ids, such as --lose n2,n3");
+      }
+      const client = new AgentClient(options);
+      const answer = await client.post<WhatIfAnswer>("/v1/what-if", { lose });
+      if (options.json === true) printJson(answer);
+      else printLine(formatWhatIf(answer));
+      const survives = answer.jobs.every(({ fate }) => fate !== "lost" && fate !== "frozen");
+      if (!survives) process.exitCode = EXIT_WOULD_NOT_SURVIVE;
+    });
 }

@@ -15,13 +15,15 @@ export const LINK_PROTOCOL = 1;
 export const FRAME_BYTES_MAX: number = 8 * 1024 * 1024;
 
 /** A stranger may make us hold no more than this before it has said who it is. */
-export const HELLO_BYTES_MAX = 4096;
+export const HELLO_BYTES_MAX = 8192;
 
 export interface Hello {
   readonly protocol: number;
   readonly node: string;
   readonly instance: string;
   readonly incarnation: number;
+  /** With TLS: a token for exactly the other side, that shows that `node` is the sender's name. */
+  readonly proof?: string;
 }
 
 export interface LinkCodec<Message> {
@@ -68,7 +70,7 @@ export function decodeHello(bytes: Uint8Array): Result<Hello, string> {
   if (!value.ok) return value;
   const hello = value.value as Partial<Hello> | null;
   if (typeof hello !== "object" || hello === null) return err("the first frame is no hello");
-  const { protocol, node, instance, incarnation } = hello;
+  const { protocol, node, instance, incarnation, proof } = hello;
   if (!Number.isSafeInteger(protocol)) return err("the first frame is no hello");
   if (protocol !== LINK_PROTOCOL) {
     return err(`it speaks link protocol ${protocol}, this agent ${LINK_PROTOCOL}`);
@@ -81,5 +83,8 @@ export function decodeHello(bytes: Uint8Array): Result<Hello, string> {
     Number.isSafeInteger(incarnation) &&
     (incarnation ?? -1) >= 0;
   if (!isWhole) return err("a hello that names no node, instance and incarnation");
-  return ok({ protocol, node, instance, incarnation: incarnation ?? 0 });
+  if (proof !== undefined && typeof proof !== "string")
+    return err("a hello with a proof that is none");
+  const named = { protocol, node, instance, incarnation: incarnation ?? 0 };
+  return ok(proof === undefined ? named : { ...named, proof });
 }

@@ -9,6 +9,7 @@ import { availableParallelism, freemem, loadavg } from "node:os";
 import { assert } from "../../../core/assert.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { Holding, Version } from "../../checkpoint/checkpoint.ts";
+import type { Identity } from "../../identity/identity.ts";
 import type { Member, View } from "../../membership/membership.ts";
 import type { Packet } from "../../membership/packet.ts";
 import type { PeerLinks } from "../../net/io/peer-links.ts";
@@ -41,6 +42,7 @@ export interface AgentParts extends WorldParts {
 
 export class AgentProcess implements ApiSource, ClusterWatch {
   readonly own: string;
+  readonly identity: Identity | null;
   readonly machine: NodeMachine;
   readonly order: CandidateOrder;
   readonly output: OutputLog;
@@ -64,6 +66,7 @@ export class AgentProcess implements ApiSource, ClusterWatch {
   constructor(parts: AgentParts) {
     this.#parts = parts;
     this.own = parts.own;
+    this.identity = parts.identity;
     this.machine = parts.machine;
     this.order = parts.order;
     this.#world = new World(parts, {

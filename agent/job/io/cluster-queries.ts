@@ -6,6 +6,7 @@
 import { createCore } from "../../../core/core.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { Holding, NodeHoldings, Version } from "../../checkpoint/checkpoint.ts";
+import type { Identity } from "../../identity/identity.ts";
 import { compareNodeIds, type Member, type NodeId } from "../../membership/membership.ts";
 import type { MemberStatus } from "../../membership/membership-events.ts";
 import { askAgent } from "../../net/io/http-client.ts";
@@ -19,6 +20,8 @@ import { type ClusterStatus, type NodeStatus, type SilentNode, summaryOf } from 
 const ANSWER_WITHIN_MS = 500;
 
 export interface QuerySource {
+  /** As whom other nodes are asked. */
+  readonly identity: Identity | null;
   readonly own: string;
   readonly machine: NodeMachine;
   status(): NodeStatus;
@@ -44,11 +47,16 @@ function silent({ member, standing, reason }: MemberStatus, why: string): Silent
   };
 }
 
-async function askMember(line: MemberStatus): Promise<NodeStatus | SilentNode> {
+async function askMember(
+  line: MemberStatus,
+  identity: Identity | null,
+): Promise<NodeStatus | SilentNode> {
   // A member that is known to be gone is not waited for.
   if (line.standing === "dead" || line.standing === "left") return silent(line, line.reason);
   const at = addressOf(line.member);
-  const answer = await askAgent<NodeStatus>({ at, path: "/v1/node", timeoutMs: ANSWER_WITHIN_MS });
+  const answer = await askAgent<NodeStatus>({
+    ...{ at, path: "/v1/node", timeoutMs: ANSWER_WITHIN_MS, identity },
+  });
   if (!answer.ok) return silent(line, answer.error.detail);
   if (answer.value.id !== line.member.id) return silent(line, `${answer.value.id} answers there`);
   return answer.value;
@@ -59,7 +67,8 @@ export async function clusterStatus(source: QuerySource): Promise<ClusterStatus>
     .membership()
     .members()
     .filter(({ member }) => member.id !== source.own);
-  const nodes = [source.status(), ...(await Promise.all(others.map(askMember)))];
+  const answers = others.map((line) => askMember(line, source.identity));
+  const nodes = [source.status(), ...(await Promise.all(answers))];
   nodes.sort((a, b) => compareNodeIds(a.id as NodeId, b.id as NodeId));
   const view = source.machine.view();
   return {
@@ -77,6 +86,7 @@ async function holdingsOf(source: QuerySource, member: Member): Promise<NodeHold
     at: addressOf(member),
     path: "/v1/holdings",
     timeoutMs: ANSWER_WITHIN_MS,
+    identity: source.identity,
   });
   return { node: member.id, holdings: answer.ok ? answer.value : [] };
 }

@@ -11,11 +11,14 @@ import { createCore } from "../../../core/core.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import { shardRoutes } from "../../checkpoint/io/shard-routes.ts";
 import { openStore, type StoreClient, StoreOpenError } from "../../checkpoint/io/store-client.ts";
+import type { Identity } from "../../identity/identity.ts";
 import type { NodeId, Role } from "../../membership/membership.ts";
 import type { SavedMembership } from "../../membership/membership-events.ts";
 import { Membership } from "../../membership/membership-machine.ts";
 import { decodePacket, encodePacket } from "../../membership/packet-codec.ts";
-import { type Server, startServer } from "../../net/io/server.ts";
+import type { Listener } from "../../net/io/listener.ts";
+import { isSecure } from "../../net/io/secure.ts";
+import { startServer } from "../../net/io/server.ts";
 import { installSdk } from "../../proxy/io/sdk-install.ts";
 import type { Endpoint } from "../../runtime/datagrams.ts";
 import type { Disk } from "../../runtime/disk.ts";
@@ -29,6 +32,7 @@ import type { JobRecord } from "../job.ts";
 import type { NodeConfig } from "../node-events.ts";
 import { NodeMachine } from "../node-machine.ts";
 import { orderByCore } from "../placement.ts";
+import { AGENT_ACCESS } from "./agent-access.ts";
 import { AgentProcess } from "./agent-process.ts";
 import { agentApi } from "./api.ts";
 import type { ClusterWatch } from "./cluster-watch.ts";
@@ -53,6 +57,8 @@ export interface AgentSettings {
   readonly sharedMemory: string;
   readonly seeds: readonly Endpoint[];
   readonly found: boolean;
+  /** null, or one without certificates: it speaks in the clear, and believes everybody. */
+  readonly identity: Identity | null;
   readonly log: Log;
   /** What this agent does besides; null: nothing. */
   readonly companion: OpenCompanion | null;
@@ -222,15 +228,16 @@ function serve(
   agent: AgentProcess,
   store: StoreClient,
   companion: Companion | null,
-): Result<Server, BindError> {
-  const routes = agentApi(agent);
+): Result<Listener, BindError> {
+  const routes = agentApi(agent).route("/v1/shards", shardRoutes(store));
   if (companion !== null) routes.route("/", companion.routes);
   return startServer({
     address: settings.address,
     port: settings.port,
-    large: new Map([["/v1/shards", shardRoutes(store)]]),
+    identity: settings.identity,
+    access: AGENT_ACCESS,
     routes,
-    accept: (connection) => agent.links.accept(connection),
+    accept: (connection, from) => agent.links.accept(connection, from),
     onDefect: agent.onDefect,
   });
 }
@@ -247,7 +254,17 @@ function openCompanion(
   return companion({ id, address, port, dataFolder, disk, log, cluster: agent, onDefect });
 }
 
+/** null: the identity is that of this node. */
+function whyNotOurs({ id, identity }: AgentSettings): string | null {
+  if (!isSecure(identity)) return null;
+  const { role, name, cluster } = identity.principal;
+  if (role === "agent" && name === id) return null;
+  return `the identity is of ${role} ${name} of ${cluster}, not of agent ${id}: give --id ${name}, or another folder with --identity`;
+}
+
 export async function openAgent(settings: AgentSettings): Promise<Result<OpenAgent, OpenFailure>> {
+  const stranger = whyNotOurs(settings);
+  if (stranger !== null) return err(stranger);
   const claimed = await claim(settings);
   if (!claimed.ok) return claimed;
   const { folder, disk, notes, sharedMemoryFolder, incarnation } = claimed.value;
@@ -269,6 +286,7 @@ export async function openAgent(settings: AgentSettings): Promise<Result<OpenAge
     folder,
     notes,
     store,
+    identity: settings.identity,
     order: orderByCore(createCore()),
     address: settings.address,
     sharedMemoryFolder,

@@ -5,8 +5,10 @@
  * agent after the one it read from died, and sees no line twice. The lines of a node that is gone are gone with it; what was
  * lost out of a full ring is said. The stream ends when the job is over and every node that still answers has said all.
  */
+import type { Identity } from "../../identity/identity.ts";
 import type { View } from "../../membership/membership.ts";
 import { type LineSink, readNdjson } from "../../net/io/ndjson.ts";
+import { schemeOf, secureFetch } from "../../net/io/secure.ts";
 import type { JobRecord } from "../job.ts";
 import { isOver } from "../records.ts";
 import type { OutputLine, OutputLog } from "./output-log.ts";
@@ -64,6 +66,8 @@ const RETRY_MS = 100;
 
 export interface OutputSource {
   readonly own: string;
+  /** As whom other nodes are asked. */
+  readonly identity: Identity | null;
   readonly output: OutputLog;
   record(job: string): JobRecord | undefined;
   view(): View | null;
@@ -187,12 +191,11 @@ class OutputRelay {
   /** Whether it has said all. */
   async #readPeer(node: string, at: string): Promise<boolean> {
     const after = this.#cursor.get(node) ?? 0;
+    const { identity } = this.#source;
     try {
-      const response = await fetch(
-        `http://${at}/v1/jobs/${this.#job}/output?own=1&after=${after}`,
-        {
-          signal: this.#sink.signal,
-        },
+      const response = await secureFetch(identity, "agent")(
+        `${schemeOf(identity)}://${at}/v1/jobs/${this.#job}/output?own=1&after=${after}`,
+        { signal: this.#sink.signal },
       );
       // It may not have heard of the job yet.
       if (!response.ok) {

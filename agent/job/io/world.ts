@@ -9,6 +9,7 @@ import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { unreachable } from "../../../core/assert.ts";
 import type { StoreClient } from "../../checkpoint/io/store-client.ts";
+import type { Identity } from "../../identity/identity.ts";
 import {
   compareNodeIds,
   type Member,
@@ -56,6 +57,8 @@ export interface WorldParts {
   readonly folder: DataFolder;
   readonly notes: ProcessNotes;
   readonly store: StoreClient;
+  /** null, or one without certificates: in the clear. */
+  readonly identity: Identity | null;
   readonly address: string;
   readonly sharedMemoryFolder: string;
   readonly modulesFolder: string;
@@ -193,7 +196,7 @@ export class World {
         break;
       case "check-tcp": {
         const { token } = effect;
-        void checkTcp(effect).then((outcome) =>
+        void checkTcp({ ...effect, identity: this.#parts.identity }).then((outcome) =>
           this.#handler.tell({
             kind: "membership",
             event: { kind: "tcp-checked", token, outcome },
@@ -307,9 +310,10 @@ export class World {
   }
 
   #makeLinks(): PeerLinks<LinkMessage> {
-    const { log, own } = this.#parts;
+    const { log, own, identity } = this.#parts;
     const { tell } = this.#handler;
     return new PeerLinks<LinkMessage>({
+      identity,
       hello: () => {
         const { instance, incarnation } = this.#handler.self();
         return { protocol: LINK_PROTOCOL, node: own, instance, incarnation };

@@ -6,13 +6,17 @@
  *   app.use(rateLimit({ perSecond: 100, burst: 200 }))
  *   app.post("/v1/x", bodyMax(64 * 1024), …)
  *
+ *
+ * A server with a table of its routes (`RouteAccess`) uses `guardRoutes`, which does all of it by the table.
  * Without TLS nobody can prove who he is: then a request without a token is one of cluster `local`, of whichever role is asked for.
  */
 import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import { err, ok, type Result } from "../../../core/result.ts";
 import type { Identity, Principal, PrincipalRole } from "../../identity/identity.ts";
 import type { TokenError } from "../../identity/token.ts";
 import { type Problem, problemResponse } from "../problem.ts";
+import { accessOf, type RouteAccess } from "../route-access.ts";
 import { type RateLimits, TokenBuckets } from "../token-bucket.ts";
 import { checkerOf, isSecure } from "./secure.ts";
 
@@ -37,17 +41,26 @@ function unauthorized({ kind, detail }: TokenError): Problem {
   return { kind: "unauthorized", detail: `${detail}${remedy}` };
 }
 
+/** Who says so in the header `Authorization`. In the clear nobody is looked at: it may hold something of somebody else. */
+export function whoAsks(
+  identity: Identity | null,
+  header: string | null | undefined,
+): Result<Principal, Problem> {
+  if (!isSecure(identity)) {
+    if (identity === null || header == null) return ok(ANYBODY);
+    const claimed = checkerOf(identity).checkHeader(header);
+    return ok(claimed.ok ? claimed.value : ANYBODY);
+  }
+  const checked = checkerOf(identity).checkHeader(header);
+  return checked.ok ? checked : err(unauthorized(checked.error));
+}
+
 /** Puts the principal into the context for what follows. */
 export function identify(identity: Identity | null): MiddlewareHandler {
-  return async (context, next) => {
-    const header = context.req.header("authorization");
-    if (!isSecure(identity) && (identity === null || header === undefined)) {
-      context.set(PRINCIPAL, ANYBODY);
-      return next();
-    }
-    const checked = checkerOf(identity).checkHeader(header);
-    if (!checked.ok) return problemResponse(unauthorized(checked.error));
-    context.set(PRINCIPAL, checked.value);
+  return (context, next) => {
+    const who = whoAsks(identity, context.req.header("authorization"));
+    if (!who.ok) return Promise.resolve(problemResponse(who.error));
+    context.set(PRINCIPAL, who.value);
     return next();
   };
 }
@@ -92,6 +105,42 @@ export function rateLimit(
     response.headers.set("retry-after", String(Math.ceil(waitMs / 1000)));
     return Promise.resolve(response);
   };
+}
+
+/** The row of each route decides; what is in none is for nobody. Puts the principal into the context. */
+export function guardRoutes(
+  identity: Identity | null,
+  rows: readonly RouteAccess[],
+): MiddlewareHandler {
+  const guards = new Map(rows.map((row) => [row, guardsOf(identity, row)]));
+  return (context, next) => {
+    const { method, path } = context.req;
+    const row = accessOf(rows, method, path);
+    if (row === null) {
+      const detail = `no such path: ${method} ${path}`;
+      return Promise.resolve(problemResponse({ kind: "not-found", detail }));
+    }
+    // In turn, each the `next` of the one before; the last one's is the route itself.
+    const turn = (index: number): ReturnType<MiddlewareHandler> => {
+      const guard = guards.get(row)?.[index];
+      return guard === undefined
+        ? next()
+        : guard(context, async () => {
+            const response = await turn(index + 1);
+            if (response instanceof Response) context.res = response;
+          });
+    };
+    return turn(0);
+  };
+}
+
+function guardsOf(identity: Identity | null, row: RouteAccess): readonly MiddlewareHandler[] {
+  const { roles, rate, bodyBytesMax } = row;
+  return [
+    ...(roles === "member" ? [] : [identify(identity), allow(...roles)]),
+    rateLimit(rate),
+    ...(bodyBytesMax === null ? [] : [bodyMax(bodyBytesMax)]),
+  ];
 }
 
 /** Refuses by the announced length, or, where none is, as soon as more has come. */

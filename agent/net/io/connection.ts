@@ -1,6 +1,8 @@
 /**
  * One WebSocket, whichever side dialled it: frames out, frames in, one close.
  */
+import type { DialTls } from "./secure.ts";
+
 export interface Connection {
   /** By this side. */
   readonly isDialled: boolean;
@@ -22,8 +24,29 @@ export interface ConnectionHandler {
 /** A host that is cut off does not answer at all; the kernel would try for minutes. */
 const DIAL_WITHIN_MS = 1_000;
 
-export function dial(url: string, handler: ConnectionHandler): Connection {
-  const socket = new WebSocket(url);
+/** With TLS: the certificates, and what proves who dials. */
+export interface DialCredentials {
+  readonly tls: DialTls;
+  readonly authorization: string;
+}
+
+/** The second argument of Bun's `WebSocket` may be this, which the standard's types do not know. */
+function socketOf(url: string, credentials: DialCredentials | null): WebSocket {
+  // Between nodes no proxy is used, whatever the environment says.
+  const direct = { proxy: false };
+  if (credentials === null) return new WebSocket(url, direct as unknown as string[]);
+  const { tls, authorization } = credentials;
+  const options = { ...direct, tls, headers: { authorization } };
+  return new WebSocket(url, options as unknown as string[]);
+}
+
+/** Who failed to prove itself is told apart from who is not there: `ERR_TLS_…` and the like come as `reason`. */
+export function dial(
+  url: string,
+  credentials: DialCredentials | null,
+  handler: ConnectionHandler,
+): Connection {
+  const socket = socketOf(url, credentials);
   socket.binaryType = "arraybuffer";
   let failure = "";
   let isOver = false;

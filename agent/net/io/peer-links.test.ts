@@ -5,24 +5,34 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { Hono } from "hono";
 import { ok } from "../../../core/result.ts";
+import type { Identity } from "../../identity/identity.ts";
 import { LINK_PROTOCOL, linkCodec } from "../frames.ts";
+import type { Listener } from "./listener.ts";
 import { PeerLinks } from "./peer-links.ts";
-import { type Server, startServer } from "./server.ts";
+import { startServer } from "./server.ts";
 
 const ADDRESS = "127.0.83.1";
 
 interface End {
   readonly links: PeerLinks<unknown>;
-  readonly server: Server;
+  readonly server: Listener;
   readonly events: string[];
   readonly at: { readonly address: string; readonly port: number };
 }
 
 const ends: End[] = [];
 
-function start(node: string, incarnation = 1, port = 0): End {
+interface StartOptions {
+  readonly incarnation?: number;
+  readonly port?: number;
+  readonly identity?: Identity | null;
+}
+
+function start(node: string, options: StartOptions = {}): End {
+  const { incarnation = 1, port = 0, identity = null } = options;
   const events: string[] = [];
   const links = new PeerLinks<unknown>({
+    identity,
     hello: () => ({ protocol: LINK_PROTOCOL, node, instance: `i-${node}`, incarnation }),
     codec: linkCodec((value) => ok(value)),
     compareIds: (a, b) => (a < b ? -1 : 1),
@@ -37,9 +47,10 @@ function start(node: string, incarnation = 1, port = 0): End {
   const server = startServer({
     address: ADDRESS,
     port,
-    large: new Map(),
+    identity,
+    access: [],
     routes: new Hono(),
-    accept: (connection) => links.accept(connection),
+    accept: (connection, from) => links.accept(connection, from),
     onDefect: (detail) => events.push(`defect ${detail}`),
   });
   if (!server.ok) throw new Error(server.error.detail);
@@ -115,14 +126,14 @@ describe("two agents", () => {
 
   test("link again when one was started anew, and the old run is refused", async () => {
     const a = start("a");
-    const b = start("b", 2);
+    const b = start("b", { incarnation: 2 });
     a.links.keep(new Map([["b", b.at]]));
     await until("a link", () => a.events.includes("open b"));
     await stop(b);
     await until("a refusal", () => a.events.includes("refused b"));
-    start("b", 3, b.at.port);
+    start("b", { incarnation: 3, port: b.at.port });
     await until("another link", () => count(a.events, "open b") === 2);
-    const stale = start("b", 1);
+    const stale = start("b", { incarnation: 1 });
     stale.links.send("a", a.at, "from the past");
     await until("it is refused", () => stale.events.some((event) => event.startsWith("close a")));
     expect(a.events).not.toContain('b says "from the past"');

@@ -5,13 +5,19 @@
  * refusal is the fastest proof that an agent is gone. Frames wait in a bounded queue while a link is being made and are
  * lost with it. Which of two connections is kept is decided in `link-choice.ts`. The other one is read for a while longer, since
  * the other side may have sent over it before it knew, and its end is not reported.
+ *
+ * With an identity links are TLS, and each side proves in its hello, by a token for exactly the other, that it is the node that
+ * it names. After a revocation the proofs of open links are looked at again.
  */
+import type { Identity } from "../../identity/identity.ts";
 import type { Endpoint } from "../../runtime/datagrams.ts";
 import { LINK_QUEUE_MAX, type LinkHandler, type Links } from "../../runtime/links.ts";
 import { encodeHello, FRAME_BYTES_MAX, type Hello, type LinkCodec } from "../frames.ts";
 import { CLOSE, chooseLink, type Refusal } from "../link-choice.ts";
-import { type Connection, dial } from "./connection.ts";
+import { type Connection, type DialCredentials, dial } from "./connection.ts";
 import { converse, type Inbound } from "./conversation.ts";
+import { PeerProofs } from "./peer-proofs.ts";
+import { dialTls } from "./secure.ts";
 
 export const PEER_PATH = "/v1/peer";
 
@@ -36,6 +42,8 @@ export interface PeerLinkOptions<Message> {
   readonly codec: LinkCodec<Message>;
   readonly handler: PeerHandler<Message>;
   readonly compareIds: (a: string, b: string) => number;
+  /** null, or one without certificates: in the clear, and everybody is taken at his word. */
+  readonly identity: Identity | null;
 }
 
 interface Peer {
@@ -53,10 +61,12 @@ export class PeerLinks<Message> implements Links<Message> {
   readonly #options: PeerLinkOptions<Message>;
   readonly #peers = new Map<string, Peer>();
   readonly #spares = new Set<Connection>();
+  readonly #proofs: PeerProofs;
   #isClosed = false;
 
   constructor(options: PeerLinkOptions<Message>) {
     this.#options = options;
+    this.#proofs = new PeerProofs(options.identity, () => this.#lookAgain());
   }
 
   send(id: string, at: Endpoint, message: Message): boolean {
@@ -117,11 +127,12 @@ export class PeerLinks<Message> implements Links<Message> {
     this.#isClosed = true;
     for (const id of [...this.#peers.keys()]) this.close(id);
     for (const spare of this.#spares) spare.close(CLOSE.going, "this agent ends");
+    this.#proofs.close();
   }
 
-  /** A connection that came in; it is told our hello and must tell its own. */
-  accept(connection: Connection): Inbound {
-    return this.#begin(connection, null);
+  /** A connection that came in, by TLS from that agent; it is told our hello and must tell its own. */
+  accept(connection: Connection, from: string): Inbound {
+    return this.#begin(connection, null, from);
   }
 
   #peerOf(id: string, at: Endpoint | null): Peer {
@@ -152,9 +163,11 @@ export class PeerLinks<Message> implements Links<Message> {
     peer.timer = null;
     peer.isDialling = true;
     let inbound: Inbound | null = null;
-    const connection = dial(`ws://${hostOf(peer.at)}${PEER_PATH}`, {
+    const credentials = this.#credentialsFor(peer.id);
+    const scheme = credentials === null ? "ws" : "wss";
+    const connection = dial(`${scheme}://${hostOf(peer.at)}${PEER_PATH}`, credentials, {
       onOpen: () => {
-        inbound = this.#begin(connection, peer);
+        inbound = this.#begin(connection, peer, peer.id);
       },
       onFrame: (bytes) => inbound?.onFrame(bytes),
       onClose: (code, reason) => {
@@ -162,6 +175,12 @@ export class PeerLinks<Message> implements Links<Message> {
         else inbound.onClose(code, reason);
       },
     });
+  }
+
+  #credentialsFor(peer: string): DialCredentials | null {
+    const tls = dialTls(this.#options.identity, "agent");
+    const token = this.#proofs.make(peer);
+    return tls === undefined || token === null ? null : { tls, authorization: `Bearer ${token}` };
   }
 
   #dialFailed(peer: Peer, reason: string): void {
@@ -186,11 +205,17 @@ export class PeerLinks<Message> implements Links<Message> {
     }, pauseMs);
   }
 
-  /** `dialled`: the peer we meant to reach. */
-  #begin(connection: Connection, dialled: Peer | null): Inbound {
+  /** `dialled`: the peer we meant to reach; `other`: who it is, as TLS and its token say. */
+  #begin(connection: Connection, dialled: Peer | null, other: string): Inbound {
     let peer: Peer | null = null;
-    return converse(connection, encodeHello(this.#options.hello()), {
+    const proof = this.#proofs.make(other);
+    const hello = { ...this.#options.hello(), ...(proof === null ? {} : { proof }) };
+    return converse(connection, encodeHello(hello), {
       onHello: (hello) => {
+        const unproved = this.#proofs.whyNot(hello);
+        if (unproved !== null) {
+          return { kind: "refuse", code: CLOSE.garbage, detail: unproved };
+        }
         const found = this.#admit(connection, hello, dialled);
         if (found.kind === "refuse") return found;
         peer = found.peer;
@@ -248,6 +273,16 @@ export class PeerLinks<Message> implements Links<Message> {
     for (const frame of peer.queue.splice(0)) connection.send(frame);
     this.#options.handler.onOpen(peer.id);
     return { kind: "admitted", peer };
+  }
+
+  /** Somebody was revoked, or an authority is not believed any more. */
+  #lookAgain(): void {
+    for (const { id, open } of [...this.#peers.values()]) {
+      const why = open === null ? null : this.#proofs.whyNoLonger(open.hello);
+      if (open === null || why === null) continue;
+      this.#complain(`${id} is put out: ${why}; link closed`);
+      open.connection.close(CLOSE.garbage, why);
+    }
   }
 
   #retire(connection: Connection): void {

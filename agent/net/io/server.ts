@@ -1,21 +1,23 @@
 /**
  * The agent's one TCP port: HTTP for everybody, a WebSocket for peers.
  *
- * Bodies are bounded by `BODY_BYTES_MAX` except under the routes named in `large`, which bound themselves while they read. A
- * request that breaks anything ends in a problem response; the agent lives on.
+ * Who may ask what, how often and with how large a body is said by a table of routes; what is not in it is not there. With an
+ * identity the port is TLS and only certificates of the cluster get so far. A request that breaks anything ends in a problem
+ * response; the agent lives on.
  */
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
-import { err, ok, type Result } from "../../../core/result.ts";
-import { type BindError, bindError } from "../../runtime/io/datagrams.ts";
+import type { Result } from "../../../core/result.ts";
+import type { Identity } from "../../identity/identity.ts";
+import type { BindError } from "../../runtime/io/datagrams.ts";
 import { FRAME_BYTES_MAX } from "../frames.ts";
 import { problemResponse } from "../problem.ts";
+import type { RouteAccess } from "../route-access.ts";
+import { TokenBuckets } from "../token-bucket.ts";
+import { guardRoutes, mayAsk, whoAsks } from "./access.ts";
 import type { Connection } from "./connection.ts";
 import type { Inbound } from "./conversation.ts";
+import { type Listener, type ListenOptions, openListener } from "./listener.ts";
 import { PEER_PATH, UNSENT_BYTES_MAX } from "./peer-links.ts";
-
-/** A job's command line and environment fit many times over. */
-export const BODY_BYTES_MAX: number = 1024 * 1024;
 
 /** Quiet streams (a job that prints nothing) must not be cut: they send a line at least this often. */
 export const STREAM_BEAT_MS = 5_000;
@@ -24,22 +26,22 @@ const IDLE_SECONDS = 30;
 export interface ServerOptions {
   readonly address: string;
   readonly port: number;
-  /** Routes by path prefix, such as `/v1/shards`; these take bodies of any size. */
-  readonly large: ReadonlyMap<string, Hono>;
+  /** null, or one without certificates: in the clear. */
+  readonly identity: Identity | null;
+  readonly access: readonly RouteAccess[];
   readonly routes: Hono;
-  readonly accept: (connection: Connection) => Inbound;
+  /** `from`: by TLS and its token it is that agent. */
+  readonly accept: (connection: Connection, from: string) => Inbound;
   readonly onDefect: (detail: string) => void;
 }
 
-export interface Server {
-  readonly port: number;
-  /** Ends every connection. */
-  stop(): Promise<void>;
-}
+/** Links are made when agents start and when one was lost. */
+const PEER_RATE = { perSecond: 20, burst: 100 } as const;
 
 interface SocketData {
   inbound: Inbound | null;
   readonly from: string;
+  readonly peer: string;
 }
 
 function connectionOf(socket: Bun.ServerWebSocket<SocketData>): Connection {
@@ -56,18 +58,7 @@ function connectionOf(socket: Bun.ServerWebSocket<SocketData>): Connection {
 
 function appOf(options: ServerOptions): Hono {
   const app = new Hono();
-  const limit = bodyLimit({
-    maxSize: BODY_BYTES_MAX,
-    onError: () =>
-      problemResponse({ kind: "too-large", detail: `a body may have ${BODY_BYTES_MAX} bytes` }),
-  });
-  const large = [...options.large.keys()];
-  app.use((context, next) =>
-    large.some((prefix) => context.req.path.startsWith(`${prefix}/`))
-      ? next()
-      : limit(context, next),
-  );
-  for (const [prefix, routes] of options.large) app.route(prefix, routes);
+  app.use(guardRoutes(options.identity, options.access));
   app.route("/", options.routes);
   app.notFound((context) =>
     problemResponse({ kind: "not-found", detail: `no such path: ${context.req.path}` }),
@@ -79,31 +70,45 @@ function appOf(options: ServerOptions): Hono {
   return app;
 }
 
-export function startServer(options: ServerOptions): Result<Server, BindError> {
+/** Upgrades who is an agent; else says why not. */
+function upgraderOf({ identity }: ServerOptions) {
+  const buckets = new TokenBuckets(PEER_RATE);
+  return (request: Request, bun: Bun.Server<SocketData>): Response | undefined => {
+    const who = whoAsks(identity, request.headers.get("authorization"));
+    if (!who.ok) return problemResponse(who.error);
+    const refused = mayAsk(who.value, ["agent"]);
+    if (refused !== null) return problemResponse(refused);
+    const at = bun.requestIP(request);
+    const peer = who.value.name;
+    if (buckets.take(`${peer} ${at?.address}`, performance.now()) > 0) {
+      return problemResponse({ kind: "busy", detail: `${peer} makes too many links` });
+    }
+    const from = at === null ? "a peer" : `${at.address}:${at.port}`;
+    if (bun.upgrade(request, { data: { inbound: null, from, peer } })) return undefined;
+    return problemResponse({ kind: "bad-request", detail: `${PEER_PATH} is for agents` });
+  };
+}
+
+export function startServer(options: ServerOptions): Result<Listener, BindError> {
   const app = appOf(options);
-  try {
-    const server = Bun.serve<SocketData, never>({
-      hostname: options.address,
-      port: options.port,
+  const upgrade = upgraderOf(options);
+  const serve = (at: ListenOptions) =>
+    Bun.serve<SocketData, never>({
+      ...at,
       idleTimeout: IDLE_SECONDS,
-      // Bounded by the middleware above and by the large routes themselves.
+      // Bounded by the table of routes, and by those that take shards themselves.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      fetch: (request, bun) => {
-        if (new URL(request.url).pathname === PEER_PATH) {
-          const peer = bun.requestIP(request);
-          const from = peer === null ? "a peer" : `${peer.address}:${peer.port}`;
-          if (bun.upgrade(request, { data: { inbound: null, from } })) return undefined;
-          return problemResponse({ kind: "bad-request", detail: `${PEER_PATH} is for agents` });
-        }
-        // Routes that wait for a slow disk lift the idle timeout of their request through the server.
-        return app.fetch(request, bun);
-      },
+      fetch: (request, bun) =>
+        new URL(request.url).pathname === PEER_PATH
+          ? upgrade(request, bun)
+          : // Routes that wait for a slow disk lift the idle timeout of their request through the server.
+            app.fetch(request, bun),
       websocket: {
         maxPayloadLength: FRAME_BYTES_MAX,
         // Above it frames would be dropped in silence; `PeerLinks` cuts the link long before.
         backpressureLimit: UNSENT_BYTES_MAX * 2,
         open: (socket) => {
-          socket.data.inbound = options.accept(connectionOf(socket));
+          socket.data.inbound = options.accept(connectionOf(socket), socket.data.peer);
         },
         message: (socket, message) => {
           const bytes = typeof message === "string" ? Buffer.from(message) : message;
@@ -112,8 +117,6 @@ export function startServer(options: ServerOptions): Result<Server, BindError> {
         close: (socket, code, reason) => socket.data.inbound?.onClose(code, reason),
       },
     });
-    return ok({ port: server.port ?? options.port, stop: () => server.stop(true) });
-  } catch (cause) {
-    return err(bindError(cause));
-  }
+  const { address, port, identity, onDefect } = options;
+  return openListener({ at: { hostname: address, port }, identity, serve, onComplaint: onDefect });
 }

@@ -2,9 +2,12 @@
  * Is the agent that we mean there? Asked by the failure detector before a verdict, of a node that is silent on UDP.
  *
  * Tells apart: it answered; only its kernel took the connection, so the agent is stalled; nobody listens, or another agent
- * does; nothing came back at all. One connection, one request, closed at once.
+ * does; nothing came back at all. One connection, one request, closed at once. With TLS, who cannot show a certificate of an agent of
+ * this cluster is another agent; one that took the connection and does not shake hands is stalled.
  */
+import type { Identity } from "../../identity/identity.ts";
 import type { Endpoint } from "../../runtime/datagrams.ts";
+import { dialTls } from "./secure.ts";
 
 export type TcpOutcome = "answered" | "accepted" | "refused" | "silent";
 
@@ -13,7 +16,11 @@ export interface TcpCheck {
   readonly id: string;
   readonly instance: string;
   readonly timeoutMs: number;
+  /** null, or one without certificates: in the clear. */
+  readonly identity: Identity | null;
 }
+
+const REQUEST = "GET /v1/ping HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n";
 
 const ANSWER_BYTES_MAX = 4096;
 
@@ -43,9 +50,11 @@ export function checkTcp(check: TcpCheck): Promise<TcpOutcome> {
       resolve(result);
     };
     const timer = setTimeout(() => over(outcome), check.timeoutMs);
+    const tls = dialTls(check.identity, "agent");
     Bun.connect({
       hostname: check.to.address,
       port: check.to.port,
+      ...(tls === undefined ? {} : { tls }),
       socket: {
         open: (opened) => {
           socket = opened;
@@ -54,7 +63,11 @@ export function checkTcp(check: TcpCheck): Promise<TcpOutcome> {
             return;
           }
           outcome = "accepted";
-          opened.write("GET /v1/ping HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n");
+          if (tls === undefined) opened.write(REQUEST);
+        },
+        handshake: (opened, isDone, error) => {
+          if (isDone && error === null) opened.write(REQUEST);
+          else over("refused");
         },
         data: (_socket, chunk) => {
           answer += chunk.toString("latin1");

@@ -60,6 +60,7 @@ export async function askStatus(
     at: hostOf(seat),
     path: "/v1/status",
     timeoutMs: STATUS_WITHIN_MS,
+    identity: null,
   });
   if (!answer.ok) return null;
   return answer.value.nodes.map((node) => rowOf(node, answer.value.lead, job));
@@ -72,6 +73,7 @@ export async function submitJob(seat: AgentSeat, order: JobOrder): Promise<Resul
     path: "/v1/jobs",
     timeoutMs: SUBMIT_WITHIN_MS,
     body: order,
+    identity: null,
   });
   return answer.ok ? ok(answer.value.job) : err(answer.error.detail);
 }
