@@ -57,7 +57,8 @@ export function nameOfMachine(): string {
 
 export function nameOfUser(): string {
   const user = process.env["SUDO_USER"] ?? userInfo().username;
-  return isName(user) ? user : "operator";
+  // "unknown": what Bun says where the environment does not name the user.
+  return isName(user) && user !== "unknown" ? user : "operator";
 }
 
 export function checkedName(name: string): string {

@@ -2,7 +2,9 @@
  * `holdfast identity token|list|revoke|serve|rotate`: on the machine with the authority.
  */
 import { once } from "node:events";
+import { dirname } from "node:path";
 import type { PrincipalRole } from "../../identity/identity.ts";
+import { adoptBundle } from "../../identity/io/adopt-bundle.ts";
 import { type AuthorityOffice, isLive } from "../../identity/io/authority-office.ts";
 import {
   beginRotation,
@@ -10,6 +12,8 @@ import {
   switchRotation,
 } from "../../identity/io/authority-rotation.ts";
 import type { IssuedRow } from "../../identity/io/authority-store.ts";
+import { hasClusterKeys } from "../../identity/io/held-identity.ts";
+import { readIdentityFolder, readTrust } from "../../identity/io/identity-folder.ts";
 import { startJoinDoor } from "../../identity/io/join-door.ts";
 import type { RevocationReason } from "../../identity/trust.ts";
 import { stderrLog } from "../../runtime/io/log.ts";
@@ -19,10 +23,25 @@ import {
   type AuthorityFlags,
   checkedName,
   openNamedAuthority,
+  operatorFolder,
   parseDuration,
   parseListen,
   problemError,
 } from "./folders.ts";
+
+/** What was changed is known at once to the identities of this machine; the others hear of it. */
+async function tellOwn(office: AuthorityOffice): Promise<number> {
+  const { bundle, statement } = await office.trust();
+  for (const folder of [dirname(office.store.folder), operatorFolder()]) {
+    const own = readIdentityFolder(folder);
+    const known = readTrust(folder);
+    if (!own.ok || !known.ok || own.value.principal.cluster !== office.cluster) continue;
+    const clusterKeys = hasClusterKeys(own.value.principal) ? bundle.clusterKeys : [];
+    const adopted = adoptBundle(folder, known.value, { ...bundle, clusterKeys });
+    if (!adopted.ok) process.stderr.write(`note: ${adopted.error}\n`);
+  }
+  return statement.version;
+}
 
 interface TokenFlags extends AuthorityFlags {
   readonly role: PrincipalRole;
@@ -125,7 +144,7 @@ export async function revoke(name: string, flags: RevokeFlags): Promise<void> {
     const role = roleOf(office, name, flags.role);
     const revoked = await office.revoke(role, name, flags.reason);
     if (!revoked.ok) throw problemError(revoked.error);
-    const { version } = (await office.trust()).statement;
+    const version = await tellOwn(office);
     const what = revoked.value === 0 ? "was revoked before" : "is revoked";
     printLine(`${role} ${name} ${what} (${flags.reason}); bundle ${version} says so`);
   } finally {
@@ -142,6 +161,7 @@ export async function rotateAuthority(
     if (step === "begin") {
       const begun = await beginRotation(office);
       if (!begun.ok) throw problemError(begun.error);
+      await tellOwn(office);
       printLine(`a new authority is believed, fingerprint ${begun.value}`);
       printLine("when everybody has heard of it (a minute): holdfast identity rotate switch");
       return;
@@ -150,6 +170,7 @@ export async function rotateAuthority(
       ? switchRotation(office)
       : endRotation(office, flags.force === true));
     if (!done.ok) throw problemError(done.error);
+    await tellOwn(office);
     printLine(
       step === "switch"
         ? "it issues now, and everybody renews; then: holdfast identity rotate end"
@@ -164,6 +185,7 @@ export async function rotateKey(flags: AuthorityFlags): Promise<void> {
   const office = openNamedAuthority(flags);
   try {
     const generation = await office.rotateClusterKey();
+    await tellOwn(office);
     printLine(`key ${generation} for datagrams; the ones before are still taken`);
   } finally {
     office.close();

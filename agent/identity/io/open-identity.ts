@@ -13,7 +13,7 @@ import { LOCAL_CLUSTER } from "../names.ts";
 import type { Trust } from "../trust.ts";
 import { adoptBundle } from "./adopt-bundle.ts";
 import { certificatesOf, pemOf, privateKeyOf, readLeaf } from "./certificates.ts";
-import { HeldIdentity, type IdentityParts } from "./held-identity.ts";
+import { HeldIdentity, hasClusterKeys, type IdentityParts } from "./held-identity.ts";
 import {
   BUNDLE_FILE,
   hasIdentity,
@@ -81,7 +81,8 @@ class FollowedIdentity extends HeldIdentity implements FolderIdentity {
   }
 
   adopt(bundle: unknown): Result<number, string> {
-    const adopted = adoptBundle(this.folder, this.trust(), bundle);
+    const wanted = hasClusterKeys(this.principal) ? bundle : withoutKeys(bundle);
+    const adopted = adoptBundle(this.folder, this.trust(), wanted);
     if (!adopted.ok) return adopted;
     if (adopted.value !== null) {
       const complaint = this.reload();
@@ -103,6 +104,11 @@ class FollowedIdentity extends HeldIdentity implements FolderIdentity {
       // The folder cannot be read: see the head of this file.
     }
   }
+}
+
+/** Of a bundle that is not checked yet. */
+function withoutKeys(bundle: unknown): unknown {
+  return typeof bundle === "object" && bundle !== null ? { ...bundle, clusterKeys: [] } : bundle;
 }
 
 export function openIdentity(folder: string): Result<FolderIdentity, string> {
