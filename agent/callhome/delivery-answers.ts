@@ -327,6 +327,7 @@ export function onReceipt(state: DeliveryState, { manager, receipt }: Of<"receip
 
 /** Peers are known now: what everybody else refuses may be done with. O(open events), once. */
 export function refuseWhatAllRefuse(state: DeliveryState): void {
+  state.arePeersKnown = true;
   for (const event of [...state.events.values()]) {
     if (event.place !== "waiting" || !isRefusedByAll(state, event)) continue;
     state.refuse(event, null, "every path refuses it");

@@ -129,10 +129,7 @@ export class Delivery implements DeliveryMachine {
         return;
       case "peers":
         state.paths.setPeers(event.names, state.nowMs);
-        if (!state.arePeersKnown) {
-          state.arePeersKnown = true;
-          refuseWhatAllRefuse(state);
-        }
+        if (!state.arePeersKnown) refuseWhatAllRefuse(state);
         return;
       case "queued":
         for (const each of event.events) this.#queue(each);
@@ -140,19 +137,12 @@ export class Delivery implements DeliveryMachine {
       case "restored":
         this.#restore(event.events);
         return;
-      case "beat": {
-        const path = state.paths.manager(event.manager);
-        if (path === undefined) return;
-        const wasDown = path.state === "down";
-        if (path.beat(event.epoch, event.canRelay, state.nowMs)) onManagerBack(state, path);
-        if (wasDown && path.state === "up") state.say("event", `${nameOf(path.path)} lives again`);
+      case "beat":
+        this.#hearBeat(event.manager, event.epoch, event.canRelay);
         return;
-      }
-      case "manager-lost": {
-        const path = state.paths.manager(event.manager);
-        if (path !== undefined) this.#lose(path, event.detail);
+      case "manager-lost":
+        this.#lose(event.manager, event.detail);
         return;
-      }
       case "answered":
         onAnswered(state, event);
         return;
@@ -174,12 +164,9 @@ export class Delivery implements DeliveryMachine {
       case "retry":
         this.#retry(event.event);
         return;
-      case "withdrawn": {
-        const known = state.events.get(event.id);
-        state.record(event.id, "folded", null, event.reason);
-        if (known !== undefined) state.forget(known);
+      case "withdrawn":
+        this.#withdraw(event.id, event.reason);
         return;
-      }
       case "tick":
     }
   }
@@ -209,10 +196,27 @@ export class Delivery implements DeliveryMachine {
     if (asked.length === 0) for (const event of events) state.wait(event, "queued");
   }
 
-  #lose(path: PathState, detail: string): void {
+  #hearBeat(manager: string, epoch: string, canRelay: boolean): void {
+    const state = this.#state;
+    const path = state.paths.manager(manager);
+    if (path === undefined) return;
+    const wasDown = path.state === "down";
+    if (path.beat(epoch, canRelay, state.nowMs)) onManagerBack(state, path);
+    if (wasDown && path.state === "up") state.say("event", `${nameOf(path.path)} lives again`);
+  }
+
+  #lose(manager: string, detail: string): void {
+    const path = this.#state.paths.manager(manager);
+    if (path === undefined) return;
     // Without beats it is dead to us at once, and its next beat is one of a manager that came back.
     path.beatMs = Number.NEGATIVE_INFINITY;
     onManagerDead(this.#state, path, detail);
+  }
+
+  #withdraw(id: string, reason: string): void {
+    this.#state.record(id, "folded", null, reason);
+    const known = this.#state.events.get(id);
+    if (known !== undefined) this.#state.forget(known);
   }
 
   #tryNow(why: string): void {

@@ -25,8 +25,8 @@ import {
   type OutboxReport,
 } from "../outbox.ts";
 import { type IndexEntry, OutboxIndex, type Segment } from "../outbox-index.ts";
-import { type Closure, encodeClosure, encodeEvent, encodeFold } from "../outbox-record.ts";
-import { Folds } from "../storm.ts";
+import { type Closure, encodeClosure, encodeEvent } from "../outbox-record.ts";
+import { OutboxFolds } from "./outbox-folds.ts";
 import {
   type FoundSegments,
   findSegments,
@@ -47,17 +47,13 @@ export interface OutboxOptions {
 export class OutboxFolder implements Outbox {
   readonly #folder: string;
   readonly #index: OutboxIndex;
-  readonly #folds: Folds;
-  readonly #foldSegments = new Map<string, Segment>();
+  readonly #folds: OutboxFolds;
   readonly #handlers: OutboxHandlers;
   readonly #ledger: Pick<Ledger, "flush"> | null;
   readonly #limits: OutboxLimits;
-  readonly #nowWallMs: () => number;
   readonly #writer: OutboxWriter;
   /** Events on their way to disk, with all who wait for them. */
   readonly #pending = new Map<string, ((result: Enqueued) => void)[]>();
-  /** Counts on their way to disk. */
-  readonly #pendingFolds = new Map<string, (() => void)[]>();
   #isCleaning = false;
 
   constructor(folder: string, found: FoundSegments, options: OutboxOptions) {
@@ -65,9 +61,10 @@ export class OutboxFolder implements Outbox {
     this.#limits = { ...DEFAULT_OUTBOX_LIMITS, ...options.limits };
     this.#handlers = options.handlers;
     this.#ledger = options.ledger;
-    this.#nowWallMs = options.nowWallMs;
     this.#index = new OutboxIndex(this.#limits);
-    this.#folds = new Folds(this.#limits.componentsMax);
+    this.#folds = new OutboxFolds(this.#limits.componentsMax, options.nowWallMs, (item) => {
+      this.#writer.add(item);
+    });
     for (const each of found.segments) this.#restore(each);
     this.#writer = new OutboxWriter({
       folder,
@@ -94,7 +91,9 @@ export class OutboxFolder implements Outbox {
       this.#noteFull(true);
       const victim = this.#index.victim(item.urgency);
       if (victim === null) {
-        this.#fold(item.component, item.urgency, item.queuedWallMs, () => done({ kind: "folded" }));
+        this.#folds.fold(item, (failure) => {
+          done(failure === null ? { kind: "folded" } : { kind: "failed", failure });
+        });
         return;
       }
       this.#foldAway(victim);
@@ -143,16 +142,7 @@ export class OutboxFolder implements Outbox {
   }
 
   takeFolded(taken: readonly FoldedEvents[], done?: () => void): void {
-    let waiting = 1;
-    const one = (): void => {
-      if (--waiting === 0) done?.();
-    };
-    for (const told of taken) {
-      if (this.#folds.take(told) === null) continue;
-      waiting++;
-      this.#writeFold(told.component, one);
-    }
-    one();
+    this.#folds.take(taken, () => done?.());
   }
 
   report(): OutboxReport {
@@ -183,8 +173,7 @@ export class OutboxFolder implements Outbox {
     const segment = this.#index.addSegment(number, bytes);
     for (const { record, offset, bytes: recordBytes } of records) {
       if (record.kind === "fold") {
-        this.#folds.set(record.fold);
-        this.#placeFold(record.fold.component, segment);
+        this.#folds.restore(record.fold, segment);
         continue;
       }
       const known = this.#index.get(record.id);
@@ -249,7 +238,7 @@ export class OutboxFolder implements Outbox {
 
   #foldAway(victim: IndexEntry): void {
     victim.isClosing = true;
-    this.#fold(victim.component, victim.urgency, victim.queuedWallMs, () => undefined);
+    this.#folds.fold(victim, () => undefined);
     const { id } = victim;
     // Out of the count at once, so that the one it makes room for fits; its closure follows on disk.
     this.#index.remove(victim);
@@ -260,48 +249,6 @@ export class OutboxFolder implements Outbox {
       fail: null,
     });
     this.#handlers.onFolded(id);
-  }
-
-  #fold(component: string, urgency: OutboxItem["urgency"], wallMs: number, done: () => void): void {
-    this.#writeFold(this.#folds.add(component, urgency, wallMs).component, done);
-  }
-
-  /** One record for all that is folded into a component until it is written. */
-  #writeFold(component: string, done: () => void): void {
-    const waiting = this.#pendingFolds.get(component);
-    if (waiting !== undefined) {
-      waiting.push(done);
-      return;
-    }
-    const all = [done];
-    this.#pendingFolds.set(component, all);
-    this.#writer.add({
-      encode: () => {
-        this.#pendingFolds.delete(component);
-        const now = this.#nowWallMs();
-        const none = {
-          component,
-          urgency: 4,
-          count: 0,
-          firstWallMs: now,
-          lastWallMs: now,
-        } as const;
-        return encodeFold(this.#folds.get(component) ?? none);
-      },
-      apply: (segment) => {
-        this.#placeFold(component, segment);
-        for (const each of all) each();
-      },
-      fail: null,
-    });
-  }
-
-  #placeFold(component: string, segment: Segment): void {
-    this.#foldSegments.get(component)?.folds.delete(component);
-    this.#foldSegments.delete(component);
-    if (this.#folds.get(component) === null) return;
-    segment.folds.add(component);
-    this.#foldSegments.set(component, segment);
   }
 
   #noteFull(isFull: boolean): void {
@@ -350,7 +297,7 @@ export class OutboxFolder implements Outbox {
     };
     for (const component of oldest.folds) {
       waiting++;
-      this.#writeFold(component, one);
+      this.#folds.write(component, one);
     }
     for (const entry of oldest.live) {
       if (entry.isClosing) continue;

@@ -26,6 +26,8 @@ export interface Item {
   readonly apply: (segment: Segment, offset: number, recordBytes: number) => void;
   /** null: it is written again until it is on disk. */
   readonly fail: ((failure: DiskFailure) => void) | null;
+  /** It is not on disk yet, and is tried again. */
+  readonly delayed?: (failure: DiskFailure) => void;
 }
 
 export interface WriterOptions {
@@ -180,7 +182,7 @@ export class OutboxWriter {
     }
     const all = [...batch, ...this.#items];
     this.#items = all.filter(({ fail }) => fail === null);
-    for (const { fail } of all) fail?.(failure);
+    for (const { fail, delayed } of all) (fail ?? delayed)?.(failure);
     await this.#note(failure);
   }
 
