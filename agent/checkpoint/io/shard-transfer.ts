@@ -8,6 +8,7 @@
 import { stat } from "node:fs/promises";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Epoch } from "../../membership/membership.ts";
+import { type Pass, passFetch } from "../../net/io/pass.ts";
 import type { ShardSource, Version } from "../checkpoint.ts";
 import type { StoreLimits } from "../limits.ts";
 import { decodeFooter, FOOTER_BYTES } from "../shard.ts";
@@ -109,6 +110,8 @@ export interface SendOptions {
   readonly sealed: boolean;
   readonly digest: string;
   readonly limits: StoreLimits;
+  /** null: in the clear. */
+  readonly pass: Pass | null;
   readonly signal: AbortSignal;
 }
 
@@ -116,7 +119,7 @@ export async function sendShard(options: SendOptions): Promise<{ kind: "kept" } 
   const { to, name, parent, limits } = options;
   const withinMs = limits.answerWithinMs + limits.stallMs + options.bytes / SLOWEST_BYTES_PER_MS;
   try {
-    const response = await fetch(shardUrl(to, name, name.epoch), {
+    const response = await passFetch(options.pass, shardUrl(to, name, name.epoch), {
       method: "PUT",
       body: Bun.file(options.path),
       signal: AbortSignal.any([options.signal, AbortSignal.timeout(withinMs)]),
@@ -143,6 +146,8 @@ export interface PullOptions {
   /** Where the bytes go; there is no file after a problem. */
   readonly path: string;
   readonly limits: StoreLimits;
+  /** null: in the clear. */
+  readonly pass: Pass | null;
   readonly signal: AbortSignal;
 }
 
@@ -179,7 +184,8 @@ export async function pullShard(
     limits.answerWithinMs,
   );
   try {
-    const response = await fetch(shardUrl(from, options.name, options.epoch), {
+    const url = shardUrl(from, options.name, options.epoch);
+    const response = await passFetch(options.pass, url, {
       signal: AbortSignal.any([options.signal, answer.signal]),
     });
     clearTimeout(timer);

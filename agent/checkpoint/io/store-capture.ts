@@ -140,6 +140,7 @@ export async function sendToPartner(
     planEpoch: shard.planEpoch,
     sealed: shard.sealed,
     limits: context.limits,
+    pass: context.pass,
     signal,
   };
   const { path } = shard;

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { AssertionError, assert } from "../../../core/assert.ts";
 import { workerUrl } from "../../../core/io/worker-url.ts";
 import type { Epoch } from "../../membership/membership.ts";
+import type { Pass } from "../../net/io/pass.ts";
 import type { Holding, StoreCommand, StoreEvent, Version } from "../checkpoint.ts";
 import { DEFAULT_LIMITS, type StoreLimits } from "../limits.ts";
 import { checkpointFolder, shardPath, temporaryFolder } from "./layout.ts";
@@ -63,6 +64,11 @@ export class StoreClient {
   execute(command: StoreCommand): void {
     if ("epoch" in command) this.raiseEpoch(command.job, command.epoch);
     this.#tell({ kind: "command", command });
+  }
+
+  /** With what other nodes are asked from now on; before: in the clear. */
+  usePass(pass: Pass): void {
+    this.#tell({ kind: "pass", pass });
   }
 
   /** Returns what ends the subscription. */

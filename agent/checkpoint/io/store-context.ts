@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Epoch } from "../../membership/membership.ts";
+import type { Pass } from "../../net/io/pass.ts";
 import type { StoreEvent, Version } from "../checkpoint.ts";
 import type { StoreLimits } from "../limits.ts";
 import type { DigestCore } from "../page-digests.ts";
@@ -31,6 +32,8 @@ export class StoreContext {
   readonly locks: Locks = new Locks();
   readonly emit: (event: StoreEvent) => void;
   readonly jobs: Map<string, JobShards>;
+  /** As whom other nodes are asked; null: in the clear. Replaced in time. */
+  pass: Pass | null = null;
 
   constructor(options: {
     readonly folder: string;

@@ -88,9 +88,9 @@ class ChainFetch {
       return held === null;
     };
     const name = { job, rank, version };
-    const { limits } = this.#context;
+    const { limits, pass } = this.#context;
     const pulled = await pullShard(
-      { from: source, name, epoch, path, limits, signal: this.#signal },
+      { from: source, name, epoch, path, limits, pass, signal: this.#signal },
       wants,
     );
     if (pulled.kind === "problem") {

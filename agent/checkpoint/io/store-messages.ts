@@ -3,6 +3,7 @@
  * bulk bytes go through files only.
  */
 import type { Epoch } from "../../membership/membership.ts";
+import type { Pass } from "../../net/io/pass.ts";
 import type { Holding, StoreCommand, StoreEvent, Version } from "../checkpoint.ts";
 import type { StoreLimits } from "../limits.ts";
 
@@ -45,6 +46,8 @@ export type ToStore =
   | { readonly kind: "command"; readonly command: StoreCommand }
   | { readonly kind: "epoch"; readonly job: string; readonly epoch: Epoch }
   | { readonly kind: "admit"; readonly id: number; readonly arrival: Arrival }
+  /** With what to ask other nodes from now on. */
+  | { readonly kind: "pass"; readonly pass: Pass }
   | { readonly kind: "close" };
 
 export type FromStore =

@@ -45,6 +45,9 @@ async function handle(message: ToStore): Promise<void> {
     case "admit":
       tell({ kind: "admitted", id: message.id, admission: await store.admit(message.arrival) });
       return;
+    case "pass":
+      store.usePass(message.pass);
+      return;
     case "close":
       await store.close();
       tell({ kind: "closed" });

@@ -9,6 +9,7 @@
 import { rm, unlink } from "node:fs/promises";
 import { AssertionError, unreachable } from "../../../core/assert.ts";
 import type { Epoch } from "../../membership/membership.ts";
+import type { Pass } from "../../net/io/pass.ts";
 import type { Holding, StoreCommand, StoreEvent, Version } from "../checkpoint.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import type { DigestCore } from "../page-digests.ts";
@@ -54,6 +55,10 @@ export class Store {
 
   holdings(): readonly Holding[] {
     return [...this.#context.jobs.values()].flatMap((job) => job.holdings());
+  }
+
+  usePass(pass: Pass): void {
+    this.#context.pass = pass;
   }
 
   execute(command: StoreCommand): void {

@@ -17,6 +17,7 @@ import type { SavedMembership } from "../../membership/membership-events.ts";
 import { Membership } from "../../membership/membership-machine.ts";
 import { decodePacket, encodePacket } from "../../membership/packet-codec.ts";
 import type { Listener } from "../../net/io/listener.ts";
+import { keepPass } from "../../net/io/pass.ts";
 import { isSecure } from "../../net/io/secure.ts";
 import { startServer } from "../../net/io/server.ts";
 import { installSdk } from "../../proxy/io/sdk-install.ts";
@@ -276,6 +277,7 @@ export async function openAgent(settings: AgentSettings): Promise<Result<OpenAge
     if (cause instanceof StoreOpenError) return err(cause.message);
     throw cause;
   }
+  const endPass = keepPass(settings.identity, "agent", (pass) => store.usePass(pass));
   for (const line of store.damagedAtStart) settings.log.say("fault", line);
   const agent = new AgentProcess({
     machine: machineOf(settings, claimed.value, store),
@@ -296,6 +298,7 @@ export async function openAgent(settings: AgentSettings): Promise<Result<OpenAge
   });
   const abandon = (line: string): Result<never, OpenFailure> => {
     agent.stop();
+    endPass();
     void store.close();
     folder.release();
     return err(line);
@@ -327,6 +330,7 @@ export async function openAgent(settings: AgentSettings): Promise<Result<OpenAge
       await Promise.all([agent.leave(LEAVE_WITHIN_MS), companion.value?.stop()]);
       agent.stop();
       await server.value.stop();
+      endPass();
       await store.close();
       folder.release();
     },
