@@ -53,11 +53,13 @@ function malformed(detail: string): { readonly ok: false; readonly error: Verify
   return err({ kind: "malformed", detail });
 }
 
-/** null: too long, or not canonical base64. */
+/** null: too long, or not base64 with all its bits. Both alphabets are taken, as the specification asks of who verifies. */
 function fromBase64(text: unknown, bytesMax: number): Uint8Array<ArrayBuffer> | null {
   if (typeof text !== "string" || text.length > Math.ceil(bytesMax / 3) * 4) return null;
   try {
-    return Uint8Array.fromBase64(text, { lastChunkHandling: "strict" });
+    const alphabet = /[-_]/.test(text) ? "base64url" : "base64";
+    const bytes = Uint8Array.fromBase64(text, { alphabet, lastChunkHandling: "strict" });
+    return bytes.length <= bytesMax ? bytes : null;
   } catch {
     return null;
   }

@@ -41,11 +41,17 @@ function nameOf({ principal }: LeafCertificate): string {
 class ChainVerifier implements Verifier {
   #clusters = new Map<string, KnownCluster>();
   readonly #isLocal: boolean;
+  readonly #certificatesMax: number;
   /** Insertion order is age: the oldest goes when it is full. */
   readonly #known = new Map<string, KnownCertificate>();
 
-  constructor(isLocal: boolean) {
+  constructor(isLocal: boolean, certificatesMax: number) {
     this.#isLocal = isLocal;
+    this.#certificatesMax = certificatesMax;
+  }
+
+  get certificateCount(): number {
+    return this.#known.size;
   }
 
   believe(trusts: readonly Trust[]): void {
@@ -122,7 +128,7 @@ class ChainVerifier implements Verifier {
     const refusal = this.#chainRefusal(leaf);
     if (refusal !== null) return err(refusal);
     const certificate: KnownCertificate = { leaf, keyid: keyidOf(leaf.publicKey) };
-    if (this.#known.size >= CERTIFICATES_MAX) {
+    if (this.#known.size >= this.#certificatesMax) {
       const oldest = this.#known.keys().next();
       if (oldest.done !== true) this.#known.delete(oldest.value);
     }
@@ -152,15 +158,20 @@ class ChainVerifier implements Verifier {
 export interface TrustingVerifier extends Verifier {
   /** Forgets what it believed before. */
   believe(trusts: readonly Trust[]): void;
+  /** Remembered now. */
+  readonly certificateCount: number;
 }
 
-export function openVerifier(trusts: readonly Trust[]): TrustingVerifier {
-  const verifier = new ChainVerifier(false);
+export function openVerifier(
+  trusts: readonly Trust[],
+  certificatesMax: number = CERTIFICATES_MAX,
+): TrustingVerifier {
+  const verifier = new ChainVerifier(false, certificatesMax);
   verifier.believe(trusts);
   return verifier;
 }
 
 /** Of those without an authority; see the head of this file. */
-export function openLocalVerifier(): TrustingVerifier {
-  return new ChainVerifier(true);
+export function openLocalVerifier(certificatesMax: number = CERTIFICATES_MAX): TrustingVerifier {
+  return new ChainVerifier(true, certificatesMax);
 }
