@@ -12,6 +12,7 @@
 import { z } from "zod";
 import type { BmcEvent } from "../../bmc/bmc.ts";
 import type { Hop } from "../callhome/protocol.ts";
+import type { Envelope } from "../identity/identity.ts";
 import type { Component, TicketChange } from "./adapter.ts";
 import type { Ticket } from "./ticket.ts";
 
@@ -65,6 +66,8 @@ export interface TicketEvent {
   readonly copies: number;
   /** The same error under another id: not counted. */
   readonly isMerged: boolean;
+  /** As it was signed, for whoever wants to check it. */
+  readonly envelope: Envelope;
 }
 
 export interface Telling {

@@ -287,9 +287,12 @@ export function fileEvent(arrival: Arrival, latest: Ticket | null, numberNext: n
   return { ticket: { ...ticket, revision }, isNew: !isJoining, kinds };
 }
 
+/** What ended before stays ended: its beginning may come yet, to this ticket. */
 function freshAfter(arrival: Arrival, latest: Ticket | null, number: number): Ticket {
   const ticket = fresh(arrival, number);
-  return latest?.wasOpen === true ? withRelated(ticket, latest.id) : ticket;
+  if (latest === null) return ticket;
+  const { ended, handClosedMs, wasOpen, id } = latest;
+  return { ...ticket, ended, handClosedMs, related: wasOpen ? [id] : [] };
 }
 
 /** Another sighting of an error that its ticket has counted already. */

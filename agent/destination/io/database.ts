@@ -47,6 +47,8 @@ function isBusy(cause: unknown): boolean {
 /** `pagesMax`: for tests of a full disk. */
 function configure(db: Database, pagesMax: number | null): void {
   db.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
+  // A whole event fits into a page of this size; only a new database takes it.
+  db.run("PRAGMA page_size = 8192");
   db.run("PRAGMA locking_mode = EXCLUSIVE");
   db.run("PRAGMA journal_mode = WAL");
   db.run("PRAGMA synchronous = FULL");

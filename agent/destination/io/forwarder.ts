@@ -237,6 +237,6 @@ export class Forwarder {
     while (this.#lines.some((line) => !line.isIdle) && performance.now() < untilMs) {
       await Bun.sleep(10);
     }
-    await Promise.all(this.#adapters.map((adapter) => adapter.close?.()));
+    await Promise.all(this.#adapters.map(async (adapter) => await adapter.close?.()));
   }
 }

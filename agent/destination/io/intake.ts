@@ -165,7 +165,7 @@ export class Intake {
     const known = store.receipt(parcel.id);
     if (known !== null) {
       this.counts.duplicates++;
-      store.addCopy(known, parcel.id);
+      store.samples.addCopy(known.number, known.n, parcel.id);
       return receiptedOf(known, true);
     }
     if (tooOld !== null) {
@@ -179,7 +179,8 @@ export class Intake {
     if (twin !== null && merged !== null) {
       this.counts.merged++;
       store.tickets.save(mergeEvent(merged, arrival));
-      return this.#receipt(judged, byRecord, { ...twin, receivedMs: arrival.receivedMs });
+      const kept = { ...twin, receivedMs: arrival.receivedMs };
+      return this.#receipt(judged, byRecord, kept, true);
     }
     this.counts.accepted++;
     const ticket = this.#file(arrival, told);
@@ -189,7 +190,7 @@ export class Intake {
       n: ticket.eventCount,
       receivedMs: arrival.receivedMs,
     };
-    return this.#receipt(judged, byRecord, kept);
+    return this.#receipt(judged, byRecord, kept, false);
   }
 
   #file(arrival: Arrival, told: Told[]): Ticket {
@@ -205,8 +206,7 @@ export class Intake {
   #related(filing: Filing): Filing {
     const { tickets } = this.#setting.store;
     let { ticket } = filing;
-    const { cluster, node } = ticket;
-    for (const other of relatedTo(ticket, tickets.ofNode(cluster, node, NEIGHBOURS_MAX))) {
+    for (const other of relatedTo(ticket, tickets.neighbours(ticket, NEIGHBOURS_MAX))) {
       ticket = withRelated(ticket, other.id);
       tickets.save(withRelated(other, ticket.id));
     }
@@ -223,7 +223,12 @@ export class Intake {
     }
   }
 
-  #receipt({ parcel, arrival }: Judged, byRecord: string | null, kept: KeptReceipt): Receipted {
+  #receipt(
+    { parcel, arrival }: Judged,
+    byRecord: string | null,
+    kept: KeptReceipt,
+    isMerged: boolean,
+  ): Receipted {
     const { store } = this.#setting;
     const { statement, signer, trail, receivedMs } = arrival;
     const id = parcel.id;
@@ -234,14 +239,15 @@ export class Intake {
       keptUntilMs: Math.max(statement.signedMs, receivedMs) + REPLAY_HORIZON_MS,
       byRecord,
     });
-    store.addSample({
+    store.samples.add({
       number: kept.number,
       n: kept.n,
+      isMerged,
       id,
-      receivedMs: Math.round(receivedMs),
+      receivedMs,
       signer: `${signer.role} ${signer.name}`,
-      trail: JSON.stringify(trail),
-      envelope: JSON.stringify(parcel.envelope),
+      trail,
+      envelope: parcel.envelope,
     });
     return receiptedOf(kept, false);
   }

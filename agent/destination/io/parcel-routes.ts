@@ -42,7 +42,7 @@ export interface ParcelSetting {
   readonly nowMs: () => number;
 }
 
-const REQUESTS = { perSecond: 500, burst: 1_000 } as const;
+const REQUESTS = { perSecond: 5_000, burst: 10_000 } as const;
 /** Refusals said one by one; of more only the number. */
 const SAID_PER_MINUTE = 30;
 

@@ -7,6 +7,7 @@
  *   ids        one row an event id that was receipted; `n` is its number in the ticket, `by_record` finds its twin of another id
  *   tickets    the ticket as JSON (`Ticket`), and what it is found by
  *   samples    whole events with their signatures and trails, bounded for each ticket
+ *   certs      certificates of signatures in samples, each once
  *   outbox     what adapters are still to be told; `is_refused`: what one has refused for good
  *   externals  what adapters call a ticket
  *   pins       the key of each signer of a cluster without an authority, as it was first seen
@@ -34,10 +35,11 @@ const STEPS: readonly string[] = [
     cluster TEXT NOT NULL,
     node TEXT NOT NULL,
     is_open INTEGER NOT NULL,
+    is_host INTEGER NOT NULL,
     doc TEXT NOT NULL
   ) STRICT;
   CREATE INDEX tickets_fault ON tickets (fault_key, number);
-  CREATE INDEX tickets_node ON tickets (node, number);
+  CREATE INDEX tickets_node ON tickets (node, is_host, number);
   CREATE INDEX tickets_open ON tickets (is_open, number);
   CREATE TABLE samples (
     ticket INTEGER NOT NULL,
@@ -48,9 +50,14 @@ const STEPS: readonly string[] = [
     copies INTEGER NOT NULL,
     signer TEXT NOT NULL,
     trail TEXT NOT NULL,
-    envelope TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    signatures TEXT NOT NULL,
     PRIMARY KEY (ticket, n, nth)
   ) WITHOUT ROWID, STRICT;
+  CREATE TABLE certs (
+    number INTEGER PRIMARY KEY,
+    cert TEXT NOT NULL UNIQUE
+  ) STRICT;
   CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     adapter TEXT NOT NULL,
@@ -79,7 +86,16 @@ const STEPS: readonly string[] = [
 export const SCHEMA_VERSION: number = STEPS.length;
 
 /** In the order in which they are worth saving: receipts first. */
-export const TABLES = ["meta", "ids", "tickets", "outbox", "externals", "pins", "samples"] as const;
+export const TABLES = [
+  "meta",
+  "ids",
+  "tickets",
+  "outbox",
+  "externals",
+  "pins",
+  "certs",
+  "samples",
+] as const;
 
 function versionOf(db: Database): number {
   const row = db.query<{ user_version: number }, []>("PRAGMA user_version").get();

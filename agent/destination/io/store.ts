@@ -7,11 +7,12 @@
  */
 import type { Database } from "bun:sqlite";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { EVENT_TYPE } from "../../callhome/protocol.ts";
 import type { DiskFailure } from "../../runtime/disk.ts";
 import type { Log } from "../../runtime/log.ts";
-import { SAMPLES_FIRST, SAMPLES_NEWEST } from "../ticket.ts";
 import { FileWatch, isDamage, openDatabase, TicketNumbers } from "./database.ts";
 import { OutboxTable } from "./outbox-table.ts";
+import { SampleTable } from "./sample-table.ts";
 import { TicketTable } from "./ticket-table.ts";
 
 /** Kept for ever while there are fewer; of more, those that would be refused as too old are forgotten. */
@@ -40,29 +41,6 @@ export interface NewId {
   readonly keptUntilMs: number;
   readonly epoch: number;
   readonly byRecord: string | null;
-}
-
-export interface Sample {
-  readonly number: number;
-  readonly n: number;
-  readonly id: string;
-  readonly receivedMs: number;
-  readonly signer: string;
-  /** JSON. */
-  readonly trail: string;
-  readonly envelope: string;
-}
-
-export interface KeptSample {
-  readonly n: number;
-  /** 0: counted; above: further sightings of it. */
-  readonly nth: number;
-  readonly id: string;
-  readonly receivedMs: number;
-  readonly copies: number;
-  readonly signer: string;
-  readonly trail: string;
-  readonly envelope: string;
 }
 
 interface ReceiptRow {
@@ -118,6 +96,7 @@ export class Store {
   readonly numbers: TicketNumbers;
   tickets: TicketTable;
   outbox: OutboxTable;
+  samples: SampleTable;
   /** Signatures from before it may belong to forgotten ids. */
   #floorMs: number;
   /** null: the store is whole. */
@@ -132,6 +111,7 @@ export class Store {
     this.#watch = new FileWatch(folder);
     this.tickets = new TicketTable(db);
     this.outbox = new OutboxTable(db);
+    this.samples = new SampleTable(db, EVENT_TYPE);
     const highest = this.tickets.highest();
     this.numbers = new TicketNumbers(folder, highest, complaint !== null || highest === 0);
     this.complaint = complaint;
@@ -160,6 +140,7 @@ export class Store {
         this.numbers.back(first);
         this.#idCount = idCount;
         this.tickets.forget();
+        this.samples.forget();
         if (!isDamage(cause) || attempt > 0) return err(failureOf(cause));
         const reopened = this.#reopen();
         if (!reopened.ok) return reopened;
@@ -198,52 +179,6 @@ export class Store {
         one.byRecord,
       );
     this.#idCount++;
-  }
-
-  /** `nth` above 0: a further sighting. What is neither among the first nor among the newest is not kept. */
-  addSample(one: Sample): void {
-    const { number, n, id, receivedMs, signer, trail, envelope } = one;
-    const next = this.#db
-      .query<{ readonly nth: number }, [number, number]>(
-        "SELECT COALESCE(MAX(nth) + 1, 0) AS nth FROM samples WHERE ticket = ? AND n = ?",
-      )
-      .get(number, n);
-    const nth = next?.nth ?? 0;
-    if (nth > SIGHTINGS_MAX) return;
-    this.#db
-      .query("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
-      .run(number, n, nth, blob(id), receivedMs, 0, signer, trail, envelope);
-    const out = n - SAMPLES_NEWEST;
-    if (nth > 0 || out <= SAMPLES_FIRST) return;
-    this.#db.query("DELETE FROM samples WHERE ticket = ? AND n = ?").run(number, out);
-  }
-
-  /** It came again under the same id. */
-  addCopy({ number, n }: KeptReceipt, id: string): void {
-    this.#db
-      .query("UPDATE samples SET copies = copies + 1 WHERE ticket = ? AND n = ? AND id = ?")
-      .run(number, n, blob(id));
-  }
-
-  samples(number: number): readonly KeptSample[] {
-    interface Row {
-      readonly n: number;
-      readonly nth: number;
-      readonly id: Uint8Array;
-      readonly received_ms: number;
-      readonly copies: number;
-      readonly signer: string;
-      readonly trail: string;
-      readonly envelope: string;
-    }
-    return this.#db
-      .query<Row, [number]>("SELECT * FROM samples WHERE ticket = ? ORDER BY n, nth")
-      .all(number)
-      .map(({ id, received_ms, ...row }) => ({
-        ...row,
-        id: Buffer.from(id).toString("hex"),
-        receivedMs: received_ms,
-      }));
   }
 
   /** The key that a signer without an authority was first seen with; remembered if there is none. */
@@ -342,6 +277,7 @@ export class Store {
     this.#watch.note();
     this.tickets = new TicketTable(this.#db);
     this.outbox = new OutboxTable(this.#db);
+    this.samples = new SampleTable(this.#db, EVENT_TYPE);
     this.#idCount = this.#countIds();
     for (const line of opened.value.complaints) {
       this.#log.say("fault", line);
@@ -356,9 +292,6 @@ export class Store {
     return isOpen ? ok(null) : err({ kind: "io", detail });
   }
 }
-
-/** Further sightings of one event that are kept. */
-const SIGHTINGS_MAX = 8;
 
 /** The error is one line for the user. */
 export function openStore(

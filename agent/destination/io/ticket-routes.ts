@@ -3,7 +3,7 @@
  */
 import { type Context, Hono } from "hono";
 import { eventStatementSchema } from "../../callhome/protocol.ts";
-import type { Envelope, Identity } from "../../identity/identity.ts";
+import type { Identity } from "../../identity/identity.ts";
 import { allow, bodyMax, identify, principalOf, rateLimit } from "../../net/io/access.ts";
 import { type Problem, problemResponse } from "../../net/problem.ts";
 import {
@@ -21,7 +21,8 @@ import {
 import { type Ticket, ticketNumber } from "../ticket.ts";
 import type { Intake } from "./intake.ts";
 import { metricsText } from "./metrics.ts";
-import type { KeptSample, Store } from "./store.ts";
+import type { KeptSample } from "./sample-table.ts";
+import type { Store } from "./store.ts";
 import type { TicketStream } from "./ticket-stream.ts";
 
 export interface TicketSetting {
@@ -41,14 +42,12 @@ function problem(kind: Problem["kind"], detail: string): Response {
 }
 
 function eventOf(sample: KeptSample): TicketEvent | null {
-  const envelope = JSON.parse(sample.envelope) as Envelope;
+  const { n, copies, signer, receivedMs, trail, isMerged, envelope } = sample;
   const bytes = Buffer.from(envelope.payload, "base64").toString("utf8");
   const parsed = eventStatementSchema.safeParse(JSON.parse(bytes));
   if (!parsed.success) return null;
   const { event, signedMs } = parsed.data;
-  const { n, nth, copies, signer, receivedMs } = sample;
-  const trail = JSON.parse(sample.trail) as TicketEvent["trail"];
-  return { n, event, signer, signedMs, receivedMs, trail, copies, isMerged: nth > 0 };
+  return { n, event, signer, signedMs, receivedMs, trail, copies, isMerged, envelope };
 }
 
 class TicketRoutes {
@@ -91,7 +90,7 @@ class TicketRoutes {
     const { store, identity } = this.#setting;
     const ticket = this.#find(context);
     if (ticket instanceof Response) return ticket;
-    const samples = store.samples(ticket.number);
+    const samples = store.samples.of(ticket.number);
     const events = samples.flatMap((sample) => eventOf(sample) ?? []);
     const answer: TicketAnswer = {
       destination: identity.principal.name,

@@ -26,11 +26,17 @@ function read(row: Row | null): Ticket | null {
   return row === null ? null : (JSON.parse(row.doc) as Ticket);
 }
 
+function kindKey(node: string, isHost: boolean): string {
+  return `${isHost ? "host" : "bmc"} ${node}`;
+}
+
 export class TicketTable {
   readonly #db: Database;
   /** The newest of each fault. Insertion order is age. */
   readonly #byFault = new Map<string, Ticket>();
   readonly #dirty = new Map<number, Ticket>();
+  /** Numbers of those, by node and kind. */
+  readonly #dirtyOf = new Map<string, Set<number>>();
 
   constructor(db: Database) {
     this.#db = db;
@@ -61,6 +67,10 @@ export class TicketTable {
 
   save(ticket: Ticket): void {
     this.#dirty.set(ticket.number, ticket);
+    const key = kindKey(ticket.node, ticket.isHost);
+    const ofKind = this.#dirtyOf.get(key);
+    if (ofKind === undefined) this.#dirtyOf.set(key, new Set([ticket.number]));
+    else ofKind.add(ticket.number);
     const cached = this.#byFault.get(ticket.faultKey);
     if (cached === undefined || cached.number <= ticket.number) this.#cache(ticket);
   }
@@ -68,36 +78,60 @@ export class TicketTable {
   /** Within the transaction. */
   flush(): void {
     const upsert = this.#db.query(
-      `INSERT INTO tickets VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-       ON CONFLICT (number) DO UPDATE SET is_open = ?5, doc = ?6`,
+      `INSERT INTO tickets VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+       ON CONFLICT (number) DO UPDATE SET is_open = ?5, doc = ?7`,
     );
     for (const ticket of this.#dirty.values()) {
-      const { number, faultKey, cluster, node, isOpen } = ticket;
-      upsert.run(number, faultKey, cluster, node, isOpen ? 1 : 0, JSON.stringify(ticket));
+      const { number, faultKey, cluster, node, isOpen, isHost } = ticket;
+      const doc = JSON.stringify(ticket);
+      upsert.run(number, faultKey, cluster, node, isOpen ? 1 : 0, isHost ? 1 : 0, doc);
     }
     this.#dirty.clear();
+    this.#dirtyOf.clear();
   }
 
   forget(): void {
     this.#dirty.clear();
+    this.#dirtyOf.clear();
     this.#byFault.clear();
   }
 
-  list(filter: TicketFilter): readonly Ticket[] {
-    const query = `SELECT doc FROM tickets
-      WHERE (?1 IS NULL OR is_open = ?1) AND (?2 IS NULL OR node = ?2) AND (?3 IS NULL OR cluster = ?3)
-        AND (?4 IS NULL OR number < ?4) ORDER BY number DESC LIMIT ?5`;
-    const isOpen = filter.state === "any" ? null : filter.state === "open" ? 1 : 0;
+  list({ state, node, cluster, before, countMax }: TicketFilter): readonly Ticket[] {
+    // Only what is asked for stands in the query, so that an index serves it.
+    const parts: readonly (readonly [string, string | number | null])[] = [
+      ["is_open = ?", state === "any" ? null : state === "open" ? 1 : 0],
+      ["node = ?", node],
+      ["cluster = ?", cluster],
+      ["number < ?", before],
+    ];
+    const asked = parts.filter(([, value]) => value !== null);
+    const where = asked.length === 0 ? "" : `WHERE ${asked.map(([text]) => text).join(" AND ")}`;
     return this.#db
-      .query<Row, [number | null, string | null, string | null, number | null, number]>(query)
-      .all(isOpen, filter.node, filter.cluster, filter.before, filter.countMax)
+      .query<Row, (string | number | null)[]>(
+        `SELECT doc FROM tickets ${where} ORDER BY number DESC LIMIT ?`,
+      )
+      .all(...asked.map(([, value]) => value), countMax)
       .map((row) => JSON.parse(row.doc) as Ticket);
   }
 
-  /** The newest of a node, those of this transaction too. */
-  ofNode(cluster: string, node: string, countMax: number): readonly Ticket[] {
-    this.flush();
-    return this.list({ state: "any", node, cluster, before: null, countMax });
+  /** The newest of the other kind (host or BMC) of a ticket's node, those of this transaction too. */
+  neighbours(ticket: Ticket, countMax: number): readonly Ticket[] {
+    const { cluster, node, isHost } = ticket;
+    const rows = this.#db
+      .query<Row, [string, number, number]>(
+        "SELECT doc FROM tickets WHERE node = ? AND is_host = ? ORDER BY number DESC LIMIT ?",
+      )
+      .all(node, isHost ? 0 : 1, countMax);
+    const found = new Map<number, Ticket>();
+    for (const { doc } of rows) {
+      const one = JSON.parse(doc) as Ticket;
+      found.set(one.number, one);
+    }
+    for (const number of this.#dirtyOf.get(kindKey(node, !isHost)) ?? []) {
+      const one = this.#dirty.get(number);
+      if (one !== undefined) found.set(number, one);
+    }
+    return [...found.values()].filter((one) => one.cluster === cluster).slice(-countMax);
   }
 
   counts(): { readonly open: number; readonly all: number } {
