@@ -31,6 +31,15 @@ async function main(): Promise<void> {
   } else if (asked === "hook") {
     const { runHookCommand } = await import("./cli/hook-only.ts");
     await runHookCommand(process.argv.slice(2));
+  } else if (asked === "manager") {
+    const { runManagerCommand } = await import("./cli/manager-only.ts");
+    await runManagerCommand(process.argv.slice(2));
+  } else if (asked === "destination") {
+    const { runDestinationCommand } = await import("./cli/destination-only.ts");
+    await runDestinationCommand(process.argv.slice(2));
+  } else if (asked === "init" || asked === "join" || asked === "identity") {
+    const { runIdentityCommand } = await import("./cli/identity-only.ts");
+    await runIdentityCommand(process.argv.slice(2));
   } else {
     const { runCli } = await import("./cli/cli.ts");
     await runCli(process.argv.slice(2));

@@ -8,6 +8,11 @@ import { Command } from "commander";
 
 export const APART = {
   agent: "run the agent of this node",
+  manager: "run the management server: API, store, relay of errors, page",
+  destination: "run the receiving end of call home: tickets",
+  init: "make this cluster's authority and this node's identity",
+  join: "get an identity from a cluster's authority by a one-time token",
+  identity: "tokens, certificates, revocation, rotation",
   bmc: "talk to a BMC: event log, sensors, inventory, power, watchdog",
   hook: "tell this machine's agent of an error; for scripts",
 } as const;

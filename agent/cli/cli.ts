@@ -9,6 +9,7 @@ import { jobCommand } from "./job.ts";
 import { runProgram } from "./program.ts";
 import { runCommand } from "./run.ts";
 import { statusCommand } from "./status.ts";
+import { ticketsCommand } from "./tickets.ts";
 import { whatIfCommand } from "./what-if.ts";
 
 export function runCli(args: readonly string[]): Promise<void> {
@@ -20,6 +21,12 @@ export function runCli(args: readonly string[]): Promise<void> {
     whatIfCommand(),
     eventsCommand(),
     namedOnly("hook"),
+    namedOnly("manager"),
+    namedOnly("destination"),
+    ticketsCommand(),
+    namedOnly("init"),
+    namedOnly("join"),
+    namedOnly("identity"),
     namedOnly("bmc"),
     deltaCommand(),
     demoCommand(),
