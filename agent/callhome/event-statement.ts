@@ -1,5 +1,5 @@
 /**
- * From an event of the book to what is signed and sent: its statement within the protocol's bounds, its urgency, what it counts for.
+ * From an event of the book to what is signed and sent: its statement, within the protocol's bounds.
  *
  * A BMC or a script may say more than the protocol carries. What is too long is cut at the end with a mark, since an event
  * that is refused for its length would be lost; its id does not depend on the words.
@@ -50,9 +50,4 @@ export function statementBytes(event: BmcEvent, speaker: Speaker, signedMs: numb
     event: isWithin ? event : fitted(event),
   };
   return new TextEncoder().encode(JSON.stringify(statement));
-}
-
-/** What events are counted by when there is no room for each. */
-export function componentOf({ system, category, subject }: BmcEvent): string {
-  return cut(`${system} ${category} ${subject}`, NAME_CHARACTERS_MAX);
 }

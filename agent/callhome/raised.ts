@@ -4,6 +4,7 @@
 import type { Raised } from "./delivery-events.ts";
 import type { Incident } from "./host-events.ts";
 import type { FoldedEvents, OutboxDamage } from "./outbox.ts";
+import { WISH_FIELD } from "./policy.ts";
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
@@ -31,7 +32,12 @@ export function heartbeatOf(
     severity: "information",
     subject: node,
     text: `node ${node} lives and calls home; its next sign of life comes within ${hours} hours`,
-    extra: { waiting: waitingCount, delivered: deliveredCount, period_hours: hours },
+    extra: {
+      [WISH_FIELD]: "yes",
+      waiting: waitingCount,
+      delivered: deliveredCount,
+      period_hours: hours,
+    },
   };
 }
 

@@ -2,7 +2,7 @@
  * What an agent answers about its own calling home; what `holdfast callhome` asks.
  *
  *   GET  /v1/callhome                    paths, counts, BMCs, for whom it stands in
- *   GET  /v1/callhome/events[?state=waiting|delivered|refused&limit=N]   newest first
+ *   GET  /v1/callhome/events[?state=waiting|delivered|refused|counted&limit=N]   newest first
  *   GET  /v1/callhome/events/:id         one event's whole way; 6 digits of the id are enough where they name one
  *   POST /v1/callhome/events/:id/retry   send a refused one again
  *   POST /v1/callhome/test               NDJSON: a test event by each path, hop by hop
@@ -17,6 +17,7 @@ import { NDJSON_TYPE, ndjsonResponse } from "../../net/io/ndjson.ts";
 import { type Problem, problemResponse } from "../../net/problem.ts";
 import type { DeliveryReport } from "../delivery-events.ts";
 import type { Ledger, LedgerEntry } from "../ledger.ts";
+import { parseLine } from "../ledger-chain.ts";
 import type { Outbox, OutboxReport } from "../outbox.ts";
 import type { ReportedBmc } from "../report.ts";
 import type { EventKeeper } from "./event-keeper.ts";
@@ -37,7 +38,8 @@ export interface CallhomeSummary {
   readonly bmcs: readonly ReportedBmc[];
 }
 
-export type DeliveryListState = "waiting" | "delivered" | "refused";
+/** `counted`: there was no room for it, only for its count. */
+export type DeliveryListState = "waiting" | "delivered" | "refused" | "counted";
 
 export interface ListedEvent {
   readonly id: string;
@@ -91,8 +93,8 @@ class DeliveryRoutes {
 
   async list(context: Context): Promise<Response> {
     const state = context.req.query("state") ?? "";
-    if (!/^(?:|waiting|delivered|refused)$/.test(state)) {
-      const detail = `state=${state}: must be waiting, delivered or refused`;
+    if (!/^(?:|waiting|delivered|refused|counted)$/.test(state)) {
+      const detail = `state=${state}: must be waiting, delivered, refused or counted`;
       return problemResponse({ kind: "bad-request", detail });
     }
     const limit = Number(context.req.query("limit") ?? LIMIT_DEFAULT);
@@ -140,8 +142,9 @@ class DeliveryRoutes {
     const { outbox, ledger } = this.#source;
     const steps = new Map<string, LedgerEntry[]>();
     for (const line of await ledgerLines(ledger)) {
-      const entry = entryOf(line);
-      if (entry === null) continue;
+      const read = parseLine(line);
+      if (read?.kind !== "step") continue;
+      const { entry } = read;
       const list = steps.get(entry.id);
       if (list === undefined) steps.set(entry.id, [entry]);
       else list.push(entry);
@@ -156,11 +159,12 @@ class DeliveryRoutes {
         const last = own.at(-1);
         const ticket = own.findLast((entry) => entry.ticket !== null)?.ticket ?? null;
         const atMs = own[0]?.atMs ?? open.get(id) ?? refused.get(id) ?? 0;
-        const state = open.has(id) ? "waiting" : refused.has(id) ? "refused" : "delivered";
+        const isRefused = refused.has(id) || last?.step === "refused";
+        const ended = ticket !== null ? "delivered" : isRefused ? "refused" : "waiting";
+        const state = open.has(id) ? "waiting" : last?.step === "folded" ? "counted" : ended;
         const said = last === undefined ? "queued" : nameOf(last);
         return { id, state, atMs, ticket, last: said, event: events.get(id) ?? null };
       })
-      .filter(({ state, ticket }) => state !== "delivered" || ticket !== null)
       .sort((a, b) => b.atMs - a.atMs);
   }
 
@@ -187,18 +191,6 @@ class DeliveryRoutes {
     if (found.length === 1) return ok(first);
     const detail = `${digits} names ${found.length} events: give more digits`;
     return err({ kind: "bad-request", detail });
-  }
-}
-
-/** A line of the ledger's export that is a step; others bind the chain. */
-function entryOf(line: string): LedgerEntry | null {
-  try {
-    const value = JSON.parse(line) as { readonly entry?: LedgerEntry } & Partial<LedgerEntry>;
-    const entry = value.entry ?? value;
-    const isStep = typeof entry.id === "string" && typeof entry.step === "string";
-    return isStep ? (entry as LedgerEntry) : null;
-  } catch {
-    return null;
   }
 }
 

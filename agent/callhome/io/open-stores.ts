@@ -3,12 +3,20 @@
  */
 import { join } from "node:path";
 import type { Signer } from "../../identity/identity.ts";
+import { realClock } from "../../runtime/io/clock.ts";
 import type { Log } from "../../runtime/log.ts";
-import type { DeliveryStep } from "../delivery-events.ts";
-import type { Ledger, LedgerEntry } from "../ledger.ts";
-import type { OutboxHandlers } from "../outbox.ts";
+import type { Ledger } from "../ledger.ts";
+import type { Outbox, OutboxDamage, OutboxHandlers } from "../outbox.ts";
+import { openLedger } from "./ledger-file.ts";
 import { openOutbox } from "./outbox-folder.ts";
-import type { Stores } from "./outgoing.ts";
+
+export interface Stores {
+  readonly outbox: Outbox;
+  readonly ledger: Ledger;
+  /** Found and mended when they were opened. */
+  readonly damages: readonly OutboxDamage[];
+  stop(): Promise<void>;
+}
 
 export interface StoresOptions {
   readonly handlers: OutboxHandlers;
@@ -17,34 +25,31 @@ export interface StoresOptions {
   readonly log: Log;
 }
 
-class MemoryLedger implements Ledger {
-  readonly #entries: LedgerEntry[] = [];
-  append(step: DeliveryStep, wallMs: number): void {
-    this.#entries.push({ ...step, n: this.#entries.length + 1, atMs: wallMs });
-  }
-  flush(done: () => void): void {
-    done();
-  }
-  ofEvent(id: string, done: (entries: readonly LedgerEntry[]) => void): void {
-    done(this.#entries.filter((entry) => entry.id === id));
-  }
-  export(done: (lines: readonly string[]) => void): void {
-    done(this.#entries.map((entry) => JSON.stringify(entry)));
-  }
-}
-
-/** Throws what the file system throws. */
+/** Throws what the file system throws where the folder cannot be made or listed. */
 export async function openStores(folder: string, options: StoresOptions): Promise<Stores> {
-  const ledger = new MemoryLedger();
-  const opened = await openOutbox(join(folder, "outbox"), {
-    handlers: options.handlers,
+  const { handlers, signer, log } = options;
+  const nowWallMs = (): number => realClock().wallMs();
+  const { ledger, complaints } = await openLedger(join(folder, "ledger"), {
+    signer,
+    nowWallMs,
+    onFailure: (failure) => {
+      if (failure === null) log.say("event", "the ledger of deliveries is written again");
+      else log.say("fault", `the ledger of deliveries cannot be written: ${failure.detail}`);
+    },
+  });
+  for (const complaint of complaints) log.say("fault", `ledger: ${complaint}`);
+  const { outbox, damages } = await openOutbox(join(folder, "outbox"), {
+    handlers,
     ledger,
-    nowWallMs: () => Date.now(),
+    nowWallMs,
   });
   return {
-    outbox: opened.outbox,
+    outbox,
     ledger,
-    damages: opened.damages,
-    stop: () => opened.outbox.stop(),
+    damages,
+    stop: async () => {
+      await outbox.stop();
+      await ledger.stop();
+    },
   };
 }

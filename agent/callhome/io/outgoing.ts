@@ -15,19 +15,17 @@ import { prng } from "../../runtime/prng.ts";
 import type { ClusterWatch } from "../cluster.ts";
 import { Delivery } from "../delivery.ts";
 import { DEFAULT_TIMING, type PathReport, type Raised } from "../delivery-events.ts";
-import { isOfEveryPath } from "../host-events.ts";
-import type { Ledger } from "../ledger.ts";
-import type { Outbox, OutboxDamage, OutboxHandlers } from "../outbox.ts";
+import type { OutboxDamage, OutboxHandlers } from "../outbox.ts";
 import type { PeerOrder } from "../peers.ts";
 import type { Receipt } from "../protocol.ts";
 import { heartbeatOf, incidentOfDamage, incidentOfFolded, textOfSilence } from "../raised.ts";
 import { faultOfReceipt } from "../receipt-check.ts";
 import type { ReportedBmc, ReportedCallhome, ReportedPath } from "../report.ts";
-import { isToldHome } from "../told-home.ts";
 import { AroundTeller } from "./around-teller.ts";
 import { deliveryRoutes } from "./delivery-routes.ts";
 import type { EventKeeper } from "./event-keeper.ts";
 import type { HostWatch } from "./host-watch.ts";
+import type { Stores } from "./open-stores.ts";
 import type { Caller } from "./parcels-client.ts";
 import { type HopLine, PathTest, type PathTestEnd } from "./path-test.ts";
 import { type Peer, PeersFinder } from "./peers-finder.ts";
@@ -47,13 +45,6 @@ export interface OutgoingSettings {
   readonly least: Severity;
   /** null: none. */
   readonly heartbeatMs: number | null;
-}
-
-export interface Stores {
-  readonly outbox: Outbox;
-  readonly ledger: Ledger;
-  readonly damages: readonly OutboxDamage[];
-  stop(): Promise<void>;
 }
 
 export interface OutgoingParts {
@@ -109,8 +100,7 @@ export class Outgoing {
     const intake = await SenderIntake.open({
       ...{ keeper: parts.keeper, outbox: stores.outbox, signer: parts.identity.signer },
       ...{ disk: parts.disk, clock: parts.clock, log: parts.log },
-      policy: (event) =>
-        isToldHome(event, parts.settings.least) ? { isByEveryPath: isOfEveryPath(event) } : null,
+      policy: { floor: parts.settings.least },
       tell: (event) => sender.current?.tell(event),
     });
     made = new Outgoing(parts, stores, intake);

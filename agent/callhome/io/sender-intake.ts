@@ -12,8 +12,10 @@ import type { Disk } from "../../runtime/disk.ts";
 import type { Log } from "../../runtime/log.ts";
 import { type DeliveryEvent, type QueuedEvent, URGENCY_OF } from "../delivery-events.ts";
 import type { BookLine } from "../event-book.ts";
-import { componentOf, statementBytes } from "../event-statement.ts";
+import { statementBytes } from "../event-statement.ts";
+import { isOfEveryPath } from "../host-events.ts";
 import { ENVELOPE_BYTES_MAX, type Enqueued, type Outbox, type OutboxItem } from "../outbox.ts";
+import { type CallhomePolicy, componentOf, Departures } from "../policy.ts";
 import { EVENT_TYPE } from "../protocol.ts";
 import type { EventKeeper } from "./event-keeper.ts";
 
@@ -21,6 +23,8 @@ const CURSOR_DOCUMENT = "callhome-cursor";
 /** So many events share a flush of the outbox. */
 const TAKEN_AT_ONCE = 256;
 const RETRY_MS = 500;
+const BOOK_AT_ONCE = 1_000;
+const COMPONENT_CHARACTERS_MAX = 256;
 /** The cursor may lag: what it costs is a question to the destination after a crash. */
 const CURSOR_EVERY_MS = 1_000;
 
@@ -31,8 +35,7 @@ export interface IntakeParts {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly log: Log;
-  /** null: it stays here; else how it goes. */
-  readonly policy: (event: BmcEvent) => { readonly isByEveryPath: boolean } | null;
+  readonly policy: CallhomePolicy;
   readonly tell: (event: DeliveryEvent) => void;
 }
 
@@ -56,6 +59,7 @@ export class SenderIntake {
   readonly #stop = new AbortController();
   /** What the book had when this run began: an earlier one may have taken some of it. */
   readonly #oldSeq: number;
+  readonly #departures: Departures;
   #seq: number;
   #savedSeq: number;
   #isSaving = false;
@@ -66,6 +70,8 @@ export class SenderIntake {
     this.#seq = seq;
     this.#savedSeq = seq;
     this.#oldSeq = parts.keeper.lastSeq;
+    this.#departures = new Departures(parts.policy);
+    this.#rememberUpTo(seq);
   }
 
   /** A node that calls home for the first time begins with what comes from now on. */
@@ -126,12 +132,28 @@ export class SenderIntake {
     void this.#saveLater();
   }
 
+  /** What left in earlier runs: its end is to leave too. O(book). */
+  #rememberUpTo(upTo: number): void {
+    for (let seq = 0; seq < upTo; ) {
+      const lines = this.#parts.keeper.after(seq, BOOK_AT_ONCE);
+      const last = lines.at(-1);
+      if (last === undefined) return;
+      for (const line of lines) {
+        if (line.kind === "event" && line.seq <= upTo) this.#departures.judge(line.event);
+      }
+      seq = last.seq;
+    }
+  }
+
   #itemOf(line: BookLine): readonly { readonly seq: number; readonly item: OutboxItem }[] {
-    const { policy, signer, clock, log } = this.#parts;
+    const { signer, clock, log } = this.#parts;
     if (line.kind !== "event") return [];
     const { event, seq } = line;
-    const way = policy(event);
-    if (way === null) return [];
+    const verdict = this.#departures.judge(event);
+    if (!verdict.goes) {
+      log.say("detail", `event ${event.id.slice(0, 12)} stays here: ${verdict.reason}`);
+      return [];
+    }
     const wallMs = clock.wallMs();
     const envelope = new TextEncoder().encode(JSON.stringify(signEvent(event, signer, wallMs)));
     if (envelope.byteLength > ENVELOPE_BYTES_MAX) {
@@ -146,8 +168,8 @@ export class SenderIntake {
       id,
       urgency: URGENCY_OF[severity],
       queuedWallMs: wallMs,
-      isByEveryPath: way.isByEveryPath,
-      component: componentOf(event),
+      isByEveryPath: isOfEveryPath(event),
+      component: componentOf(event).slice(0, COMPONENT_CHARACTERS_MAX),
       envelope,
     };
     return [{ seq, item }];
