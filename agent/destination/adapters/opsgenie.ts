@@ -1,10 +1,11 @@
 /**
  * Alerts of Opsgenie, and of Jira Service Management, which has taken over its integration API word for word.
  *
- * Documentation: docs.opsgenie.com/docs/alert-api (Opsgenie, which ends on 2027-04-05) and developer.atlassian.com/cloud/jira/service-desk-ops/
- * rest/v1/api-group-integration-events (Jira: create, acknowledge, close, add note; `Authorization: GenieKey KEY`). An alert is known by its
- * `alias`; a create with the alias of an open alert adds to that one; an alias of a closed alert is unknown. Limits in characters:
- * message 130, alias 512, description 15000, note 25000, entity 512, source 100, user 100, 20 tags of 50, details 8000 in all.
+ * Documentation: docs.opsgenie.com/docs/alert-api (Opsgenie, which ends on 2027-04-05) and
+ * developer.atlassian.com/cloud/jira/service-desk-ops/rest/v1/api-group-integration-events (Jira: create, acknowledge, close, add note;
+ * `Authorization: GenieKey KEY`). An alert is known by its `alias`; a create with the alias of an open alert adds to that one; an alias of
+ * a closed alert is unknown. Limits in characters: message 130, alias 512, description 15000, note 25000, entity 512, source 100,
+ * user 100, 20 tags of 50, details 8000 in all.
  *
  * Requests are carried out later: 202 says only that it was taken. Therefore the request's status is looked at, a few times and
  * each later than before; "alert does not exist" means that a person has closed it while the fault goes on, and it is made anew.
