@@ -1,14 +1,13 @@
 /**
  * What is known of each path: whether it works, since when not, when it is tried again, and in which order paths are taken.
  *
- * Health and back-off belong to a path, not to an event: a path that is down is tried by one event at a time, and the first
- * answer opens it for all that wait. So 100,000 waiting events need no timer each, and an outage of a week costs one request
- * every few minutes.
+ * Health and back-off belong to a path, not to an event, and the first answer opens a path for all that wait. So 100,000
+ * waiting events need no timer each, and an outage of a week costs one request every few minutes. No event is spent on finding out
+ * while anything else works, as a try may cost seconds: the direct way is tried by an empty question, a manager comes back
+ * by its beats; only a peer, and a manager without beats, is tried by one event, when nothing else is left.
  *
- * Order of a new event: managers that live and relay, as configured; direct; peers, as ranked; and where none of those works
- * managers that cannot relay (what they keep survives this node) and dead ones whose back-off has ended. An event that has
- * failed over takes direct first. A dead manager is not tried by events while anything else works, as each try may cost 3 s;
- * its beats bring it back.
+ * Order of a new event: managers that live and relay, as configured; direct; peers, as ranked; managers that live and cannot
+ * relay (what they keep survives this node). An event that has failed over takes direct first.
  */
 import type { Prng } from "../runtime/prng.ts";
 import {
@@ -227,24 +226,26 @@ export class PathBook {
 
   /** The first that an event may take now, whether it is busy or not; null: none. */
   choose(avoid: ReadonlySet<string>, hasFailedOver: boolean, nowMs: number): PathState | null {
-    const isFree = (path: PathState): boolean => path.isUsable(nowMs) && !avoid.has(path.key);
-    const isGood = (path: PathState): boolean =>
-      path.state !== "down" && !path.isStuck(nowMs) && !avoid.has(path.key);
-    const direct = this.#direct !== null && isFree(this.#direct) ? this.#direct : null;
+    const isUp = (path: PathState): boolean => path.state !== "down" && !avoid.has(path.key);
+    const isTried = (path: PathState): boolean => path.isUsable(nowMs) && !avoid.has(path.key);
+    const direct = this.#direct !== null && isUp(this.#direct) ? this.#direct : null;
     if (hasFailedOver && direct !== null) return direct;
     return (
-      this.#managers.find(isGood) ??
+      this.#managers.find((path) => isUp(path) && !path.isStuck(nowMs)) ??
       direct ??
-      this.#peers.find(isFree) ??
-      this.#managers.find((path) => path.isUsable(nowMs) && !avoid.has(path.key)) ??
+      this.#peers.find(isUp) ??
+      this.#managers.find(isUp) ??
+      this.#peers.find(isTried) ??
+      this.#managers.find(isTried) ??
       null
     );
   }
 
   /** The next time after now that a path that is down may be tried, or a stuck one counts as sound again. */
-  dueMs(nowMs: number): number {
+  dueMs(nowMs: number, doesAnythingWait: boolean): number {
     let due = Number.POSITIVE_INFINITY;
-    for (const { state, backoffUntilMs, relayBackoffUntilMs } of this.all()) {
+    for (const { state, backoffUntilMs, relayBackoffUntilMs, path } of this.all()) {
+      if (!doesAnythingWait && path.kind !== "direct") continue;
       // What has passed was looked at when it passed.
       if (state === "down" && backoffUntilMs > nowMs) due = Math.min(due, backoffUntilMs);
       if (relayBackoffUntilMs > nowMs) due = Math.min(due, relayBackoffUntilMs);

@@ -128,6 +128,15 @@ export function ask(state: DeliveryState, path: PathState, events: readonly Open
   askNext(state, path);
 }
 
+/** A direct way that is down is tried without an event, when its back-off has ended. */
+export function probe(state: DeliveryState): void {
+  const { direct } = state.paths;
+  if (direct === null || direct.state !== "down" || direct.isAsking) return;
+  if (state.nowMs < direct.backoffUntilMs || direct.requestCount > 0) return;
+  direct.isAsking = true;
+  state.request("digest", direct, [], DIGEST_MS);
+}
+
 export function askNext(state: DeliveryState, path: PathState): void {
   if (path.isAsking || path.toAsk.length === 0) return;
   path.isAsking = true;

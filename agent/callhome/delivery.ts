@@ -52,7 +52,7 @@ import {
 } from "./delivery-events.ts";
 import type { PathState } from "./delivery-paths.ts";
 import type { OpenEvent } from "./delivery-queue.ts";
-import { ask, nameOf, pump, spread } from "./delivery-sending.ts";
+import { ask, nameOf, probe, pump, spread } from "./delivery-sending.ts";
 import { Silence } from "./delivery-silence.ts";
 import { DeliveryState, hasTurnedAway } from "./delivery-state.ts";
 
@@ -83,6 +83,7 @@ export class Delivery implements DeliveryMachine {
       this.#graceUntilMs = nowMs + GRACE_MS;
     this.#take(event);
     if (nowMs >= this.#graceUntilMs) this.#passTime();
+    probe(state);
     pump(state);
     this.#silence.step(state);
     this.#expectedMs = this.#nextMs();
@@ -313,7 +314,7 @@ export class Delivery implements DeliveryMachine {
       }
       if (path.recheckMs !== null && path.state !== "down") due = Math.min(due, path.recheckMs);
     }
-    if (state.waiting.count > 0) due = Math.min(due, paths.dueMs(nowMs));
+    due = Math.min(due, paths.dueMs(nowMs, state.waiting.count > 0));
     return Math.max(due, this.#graceUntilMs);
   }
 }
