@@ -2,8 +2,9 @@
  * `holdfast demo`: a training that survives a dead node, shown and proved.
  *
  * Starts agents on this machine, runs `demo/train.ts` on them twice, once with nodes killed by SIGKILL, and compares the
- * weights bit for bit. Exit code 0 only when a node really died and the weights are equal; 1 when not; 2 for a wrong
- * command line; 130 after Ctrl-C. However it ends, nothing of it stays: see `demo/io/workshop.ts`.
+ * weights bit for bit. Then an error in an emulated BMC calls home twice: through a manager, and around it once it was
+ * killed. Exit code 0 only when a node really died, the weights are equal, and each error became one ticket; 1 when not; 2 for
+ * a wrong command line; 130 after Ctrl-C. However it ends, nothing of it stays: see `demo/io/workshop.ts`.
  */
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
@@ -11,10 +12,12 @@ import digitsFile from "../../dist/digits.bin" with { type: "file" };
 import trainingFile from "../../dist/training.bin" with { type: "file" };
 import { CliError, EXIT_USAGE } from "./cli-error.ts";
 import { Agents, choosePlace } from "./demo/io/agents.ts";
+import { CallHome } from "./demo/io/call-home.ts";
 import { Conductor, DemoError, type Emit, planKills } from "./demo/io/conductor.ts";
 import { chooseOutput, type DemoOutput } from "./demo/io/outputs.ts";
 import { JANITOR_COMMAND, layOut, openWorkshop, runJanitor } from "./demo/io/workshop.ts";
 import type { Kill } from "./demo/kill-plan.ts";
+import { judge } from "./demo/verdict.ts";
 
 export interface DemoOptions {
   readonly seed: number;
@@ -89,9 +92,10 @@ async function perform(
     const program = join(folder, "train.js");
     const data = join(folder, "digits.bin");
     await Promise.all([layOut(trainingFile, program), layOut(digitsFile, data)]);
-    agents = Agents.start(nodes, { ...workshop, ...choosePlace() });
     const numbers = { steps, batch: BATCH, seed: TRAINING_SEED };
     const flags = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    const place = { ...workshop, ...choosePlace() };
+    agents = Agents.start(nodes, place);
     const conductor = new Conductor(
       {
         seed,
@@ -108,7 +112,14 @@ async function perform(
       },
       { agents, emit, stop },
     );
-    return (await conductor.conduct()).exitCode;
+    const trained = await conductor.conduct();
+    // What the second half is measured by must not have to share the machine.
+    await agents.stop();
+    const isSound = trained.faulted?.exitCode === 0 && trained.clean?.exitCode === 0;
+    const calls = isSound ? await (await CallHome.open(place, emit, stop)).conduct() : null;
+    const verdict = judge({ ...trained, calls });
+    emit({ kind: "verdict", ...verdict });
+    return verdict.exitCode;
   } finally {
     await agents?.stop();
     await workshop.close();

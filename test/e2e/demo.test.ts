@@ -112,7 +112,30 @@ describe("demo", () => {
       expect(recovered?.recovery.totalMs).toBeLessThan(10_000);
       expect(digestOf(demo, "faulted")).toMatch(/^[0-9a-f]{64}$/);
       expect(digestOf(demo, "faulted")).toBe(digestOf(demo, "clean") as string);
+      const calls = all(demo, "called").map(({ end }) => end);
+      expect(calls.map(({ call, path }) => [call, path])).toEqual([
+        ["relayed", "manager"],
+        ["around", "direct"],
+      ]);
+      expect(calls[0]?.steps.map(({ name }) => name)).toEqual(["seen", "queued", "R1", "R2"]);
+      const [reconciled] = all(demo, "reconciled");
+      expect(reconciled?.isReconciled).toBe(true);
+      expect(reconciled?.tickets.toSorted()).toEqual(calls.map(({ ticket }) => ticket).toSorted());
       expectNothingLeft(folderOf(demo));
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "Ctrl-C while an error calls home ends it with 130 and cleans up",
+    async () => {
+      const demo = startDemo("--steps", "20");
+      await until("the services run", () => all(demo, "services").length > 0);
+      const folder = folderOf(demo);
+      expect(marked(folder).length).toBeGreaterThanOrEqual(4);
+      demo.child.kill("SIGINT");
+      expect(await demo.child.exited).toBe(130);
+      expectNothingLeft(folder);
     },
     LIMIT_MS,
   );

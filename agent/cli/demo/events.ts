@@ -2,6 +2,7 @@
  * What happens in a demo, as data: the orchestrator emits these, and the live view, the plain lines, the JSON lines and
  * the verdict are all made from them. With `--json` each is printed as it stands, a line each.
  */
+import type { CallEnd, CallName } from "./call.ts";
 import type { TrainingReport } from "./training.ts";
 
 /** `faulted` is the training in which nodes are killed, `clean` the one it is compared with. */
@@ -95,6 +96,20 @@ export type DemoEvent =
   | { readonly kind: "gone"; readonly node: string; readonly pids: readonly number[] }
   | { readonly kind: "recovered"; readonly node: string; readonly recovery: Recovery }
   | { readonly kind: "run-end"; readonly end: RunEnd }
+  | {
+      readonly kind: "services";
+      readonly services: readonly { readonly name: string; readonly pid: number }[];
+    }
+  | { readonly kind: "raised"; readonly call: CallName; readonly text: string }
+  | { readonly kind: "called"; readonly end: CallEnd }
+  | { readonly kind: "manager-killed"; readonly pid: number }
+  | { readonly kind: "manager-back"; readonly pid: number }
+  | {
+      readonly kind: "reconciled";
+      /** All that the destination has. */
+      readonly tickets: readonly string[];
+      readonly isReconciled: boolean;
+    }
   | {
       readonly kind: "verdict";
       readonly exitCode: number;

@@ -1,6 +1,7 @@
 /**
  * What is known of a demo at one moment: the fold of its events so far. The view and the summary are drawn from it.
  */
+import { CALL_TITLES, type CallEnd, describeSteps } from "./call.ts";
 import type { NodeRow, Recovery, RunEnd, RunName, TimedEvent, Victim } from "./events.ts";
 
 export interface StoryLine {
@@ -38,6 +39,9 @@ export interface Story {
   /** The newest `LINES_MAX`. */
   readonly lines: readonly StoryLine[];
   readonly ends: Readonly<Partial<Record<RunName, RunEnd>>>;
+  /** The second half: an error calls home. */
+  readonly isCalling: boolean;
+  readonly calls: readonly CallEnd[];
   readonly verdict: { readonly exitCode: number; readonly lines: readonly string[] } | null;
 }
 
@@ -57,6 +61,8 @@ const COMMON_PHASES: ReadonlySet<string> = new Set([
   "resume",
 ]);
 
+const GRAVE: ReadonlySet<TimedEvent["kind"]> = new Set(["kill", "raised", "manager-killed"]);
+
 export const EMPTY_STORY: Story = {
   nowMs: 0,
   seed: 0,
@@ -73,6 +79,8 @@ export const EMPTY_STORY: Story = {
   told: new Set(),
   lines: [],
   ends: {},
+  isCalling: false,
+  calls: [],
   verdict: null,
 };
 
@@ -135,6 +143,24 @@ function wordsOf(event: TimedEvent): string | null {
       return event.report.event === "begin" && event.report.step > 0
         ? `rank ${event.report.rank} begins again after step ${event.report.step} (pid ${event.report.pid})`
         : null;
+    case "services": {
+      const pids = event.services.map(({ name, pid }) => `${name} ${pid}`).join(", ");
+      return `call home: ${pids}`;
+    }
+    case "raised":
+      return `an error is raised in the BMC ${CALL_TITLES[event.call]}: ${event.text}`;
+    case "called": {
+      const { ticket, totalMs, path, steps, text } = event.end;
+      return `${text} → ticket ${ticket} after ${totalMs} ms, by ${path}: ${describeSteps(steps)}`;
+    }
+    case "manager-killed":
+      return `SIGKILL to the manager, pid ${event.pid}`;
+    case "manager-back":
+      return `the manager is started again, pid ${event.pid}`;
+    case "reconciled": {
+      const learned = event.isReconciled ? "knows of both" : "does not know of both";
+      return `the manager ${learned}; the destination has ${event.tickets.length} tickets: ${event.tickets.join(", ")}`;
+    }
     case "verdict":
     case "nodes":
       return null;
@@ -190,10 +216,18 @@ function applied(story: Story, event: TimedEvent): Story {
       return withKill(story, event.node, { recovery: event.recovery });
     case "run-end":
       return { ...story, ends: { ...story.ends, [event.end.run]: event.end } };
+    case "services":
+      return { ...story, isCalling: true };
+    case "called":
+      return { ...story, calls: [...story.calls, event.end] };
     case "verdict":
       return { ...story, verdict: { exitCode: event.exitCode, lines: event.lines } };
     case "note":
     case "decision":
+    case "raised":
+    case "manager-killed":
+    case "manager-back":
+    case "reconciled":
       return story;
     default: {
       const never: never = event;
@@ -206,7 +240,7 @@ export function tell(story: Story, event: TimedEvent): Story {
   const next = { ...applied(story, event), nowMs: Math.max(story.nowMs, event.atMs) };
   const text = describeEvent(event, story);
   if (text === null) return next;
-  const line: StoryLine = { atMs: event.atMs, text, isGrave: event.kind === "kill" };
+  const line: StoryLine = { atMs: event.atMs, text, isGrave: GRAVE.has(event.kind) };
   const key = event.kind === "decision" ? commonKey(event) : null;
   return {
     ...next,

@@ -2,6 +2,7 @@
  * The last words of a demo, for people: a table of both trainings, what died, how long each phase of the recovery took, and
  * the verdict. Pure: a list of lines.
  */
+import { CALL_TITLES, type CallEnd } from "./call.ts";
 import type { RunEnd, RunName } from "./events.ts";
 import { type KillMark, type Story, seconds } from "./story.ts";
 
@@ -64,6 +65,17 @@ function killLines(kill: KillMark): readonly string[] {
   return lines;
 }
 
+function callLines({ call, text, steps, path, ticket, totalMs }: CallEnd): readonly string[] {
+  const lines = [`  an error ${CALL_TITLES[call]}: ${text}`];
+  for (const { name, ms, at } of steps) {
+    const bar = "█".repeat(Math.round((ms / Math.max(1, totalMs)) * BAR_WIDTH));
+    const head = `    ${name.padEnd(8)}${at.padEnd(12)}${`${ms} ms`.padStart(8)}  ${bar}`;
+    lines.push(head.trimEnd());
+  }
+  lines.push(`    ticket ${ticket} by the path ${path}`);
+  return lines;
+}
+
 export function summarize(story: Story): readonly string[] {
   const digests = (["faulted", "clean"] as const).flatMap((run) => {
     const digest = story.ends[run]?.digests[0] ?? null;
@@ -75,6 +87,8 @@ export function summarize(story: Story): readonly string[] {
     "",
     ...story.kills.flatMap(killLines),
     ...(digests.length > 0 ? ["", ...digests] : []),
+    ...(story.calls.length > 0 ? [""] : []),
+    ...story.calls.flatMap(callLines),
     "",
     ...(story.verdict?.lines ?? []).map((line) => `  ${line}`),
     `  replay with holdfast demo ${story.replay}`,

@@ -3,6 +3,7 @@
  * thing wrong at a time.
  */
 import { describe, expect, test } from "bun:test";
+import type { CallEvidence } from "./call.ts";
 import type { RunEnd, RunName, Victim } from "./events.ts";
 import { type Evidence, judge, type KillOutcome } from "./verdict.ts";
 
@@ -30,6 +31,16 @@ function end(run: RunName, change: Partial<RunEnd> = {}): RunEnd {
   };
 }
 
+const CALLS: CallEvidence = {
+  ends: [
+    { call: "relayed", text: "a", steps: [], path: "manager", ticket: "T-1", totalMs: 44 },
+    { call: "around", text: "b", steps: [], path: "direct", ticket: "T-2", totalMs: 3_060 },
+  ],
+  isManagerGone: true,
+  isReconciled: true,
+  tickets: ["T-2", "T-1"],
+};
+
 function evidence(change: Partial<Evidence> = {}): Evidence {
   return {
     plannedKills: 1,
@@ -37,6 +48,7 @@ function evidence(change: Partial<Evidence> = {}): Evidence {
     faulted: end("faulted"),
     clean: end("clean"),
     ranks: 4,
+    calls: CALLS,
     ...change,
   };
 }
@@ -50,12 +62,17 @@ describe("verdict", () => {
   test("a death at work and equal bits exit with 0", () => {
     expect(judge(evidence())).toEqual({
       exitCode: 0,
-      lines: ["n2 died at work, and the final weights are identical bit for bit"],
+      lines: [
+        "n2 died at work, and the final weights are identical bit for bit",
+        "an error in a BMC became a ticket in 44 ms through the manager, and in 3060 ms around it once it was killed; no ticket came twice",
+      ],
     });
   });
 
   const wrong: readonly (readonly [string, Partial<Evidence>, string])[] = [
     ["no node was killed", { kills: [] }, "0 of 1 nodes were killed"],
+    ["no error called home", { calls: null }, "no error called home"],
+    ["a ticket came twice", { calls: { ...CALLS, tickets: ["T-1", "T-2", "T-3"] } }, "T-3"],
     ["no kill was planned", { plannedKills: 0, kills: [] }, "0 of 0 nodes were killed"],
     ["one of two was killed", { plannedKills: 2 }, "1 of 2 nodes were killed"],
     [

@@ -1,7 +1,9 @@
 /**
  * Whether a demo proved what it says. Exit code 0 only if each planned node really died while it worked for the job, both
- * trainings ended well, and all ranks of both ended with the same bits.
+ * trainings ended well, all ranks of both ended with the same bits, and each error in a BMC became one ticket by the path that
+ * was there.
  */
+import { type CallEvidence, callFlaws } from "./call.ts";
 import type { RunEnd, Victim } from "./events.ts";
 
 export interface KillOutcome {
@@ -18,6 +20,8 @@ export interface Evidence {
   readonly faulted: RunEnd | null;
   readonly clean: RunEnd | null;
   readonly ranks: number;
+  /** null: not tried, since what came before failed. */
+  readonly calls: CallEvidence | null;
 }
 
 export interface Verdict {
@@ -56,6 +60,16 @@ function runFlaws(what: string, end: RunEnd | null, ranks: number): readonly str
   return [];
 }
 
+function callWords(calls: CallEvidence | null): readonly string[] {
+  const [relayed, around] = ["relayed", "around"].map((name) =>
+    calls?.ends.find(({ call }) => call === name),
+  );
+  if (relayed === undefined || around === undefined) return [];
+  return [
+    `an error in a BMC became a ticket in ${relayed.totalMs} ms through the manager, and in ${around.totalMs} ms around it once it was killed; no ticket came twice`,
+  ];
+}
+
 export function judge(evidence: Evidence): Verdict {
   const flaws: string[] = [];
   if (evidence.plannedKills === 0 || evidence.kills.length < evidence.plannedKills) {
@@ -69,12 +83,17 @@ export function judge(evidence: Evidence): Verdict {
   }
   const [a, b] = [evidence.faulted?.digests[0] ?? null, evidence.clean?.digests[0] ?? null];
   if (flaws.length === 0 && a !== b) flaws.push("the two trainings ended with different weights");
+  if (evidence.calls !== null) flaws.push(...callFlaws(evidence.calls));
+  else if (flaws.length === 0) flaws.push("no error called home");
   if (flaws.length > 0) {
     return { exitCode: 1, lines: [...flaws, "FAILED: the demo did not prove its point"] };
   }
   const dead = evidence.kills.map((kill) => kill.node).join(", ");
   return {
     exitCode: 0,
-    lines: [`${dead} died at work, and the final weights are identical bit for bit`],
+    lines: [
+      `${dead} died at work, and the final weights are identical bit for bit`,
+      ...callWords(evidence.calls),
+    ],
   };
 }

@@ -51,6 +51,10 @@ function paint(line: Line, width: number, hasColour: boolean): string {
 }
 
 function header(story: Story): Line {
+  if (story.isCalling) {
+    const title = [span(" holdfast demo ", "bold"), span(" an error calls home ", "cyan")];
+    return [...title, span(`   ${seconds(story.nowMs)}`)];
+  }
   const title = story.run === null ? "starting" : RUN_TITLES[story.run];
   const progress = story.run === null ? "" : `step ${story.step} of ${story.steps}`;
   return [

@@ -9,7 +9,7 @@ import type { DemoEvent, NodeRow, RunEnd, RunName } from "../events.ts";
 import { drawKills, type Kill, parseKills } from "../kill-plan.ts";
 import type { LoggedDecision } from "../phases.ts";
 import { parseReport, RunTracker } from "../run-tracker.ts";
-import { judge, type KillOutcome, type Verdict } from "../verdict.ts";
+import type { Evidence, KillOutcome } from "../verdict.ts";
 import type { AgentSeat, Agents } from "./agents.ts";
 import {
   askStatus,
@@ -74,7 +74,8 @@ export class Conductor {
     this.#stop = AbortSignal.any([world.stop, this.#over.signal]);
   }
 
-  async conduct(): Promise<Verdict> {
+  /** Whether it proves anything is for others to judge. */
+  async conduct(): Promise<Omit<Evidence, "calls">> {
     const { kills, ranks } = this.#plan;
     try {
       await this.#awaitCluster();
@@ -82,10 +83,7 @@ export class Conductor {
       void this.#pollStatus();
       const faulted = await this.#train("faulted", kills.length);
       const clean = faulted.exitCode === 0 ? await this.#train("clean", 0) : null;
-      const plannedKills = kills.length;
-      const verdict = judge({ plannedKills, kills: this.#kills, faulted, clean, ranks });
-      this.#emit({ kind: "verdict", ...verdict });
-      return verdict;
+      return { plannedKills: kills.length, kills: this.#kills, faulted, clean, ranks };
     } finally {
       this.#over.abort();
     }
