@@ -143,12 +143,16 @@ export class AgentClient {
   }
 
   /** Throws a `CliError` when there is no stream to read. */
-  async stream(path: string, signal: AbortSignal): Promise<Response> {
+  async stream(
+    path: string,
+    signal: AbortSignal,
+    method: "GET" | "POST" = "GET",
+  ): Promise<Response> {
     const identity = await this.identity();
     const url = `${schemeOf(identity)}://${this.address}${path}`;
     let response: Response;
     try {
-      response = await secureFetch(identity, "agent")(url, { signal });
+      response = await secureFetch(identity, "agent")(url, { signal, method });
     } catch (cause) {
       throw cliError(await whyUnreachable(this.address, cause, identity));
     }

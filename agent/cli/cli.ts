@@ -2,6 +2,7 @@
  * All commands of the executable, in the order in which its help shows them.
  */
 import { namedOnly } from "./apart.ts";
+import { callhomeCommand } from "./callhome.ts";
 import { deltaCommand } from "./delta.ts";
 import { demoCommand, janitorCommand } from "./demo.ts";
 import { eventsCommand } from "./events.ts";
@@ -20,6 +21,7 @@ export function runCli(args: readonly string[]): Promise<void> {
     jobCommand(),
     whatIfCommand(),
     eventsCommand(),
+    callhomeCommand(),
     namedOnly("hook"),
     namedOnly("manager"),
     namedOnly("destination"),
