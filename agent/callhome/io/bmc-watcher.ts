@@ -144,13 +144,22 @@ export class BmcWatcher {
     const { keeper, door, pollMs, log, name } = this.#parts;
     if (!this.#isStopped) await this.#learnGuid(bmc);
     this.#bmc = bmc;
-    this.#become("watched", "its event log is watched");
-    log.say("event", `bmc ${name}: watched`);
+    let isBegun = false;
+    // Only once it is known what stood in the log before: an error that is raised from then on is told.
+    const begin = (): void => {
+      if (isBegun) return;
+      isBegun = true;
+      this.#become("watched", "its event log is watched");
+      log.say("event", `bmc ${name}: watched`);
+    };
     const watch = bmc.watch(
       { pollMs, memory: this.#memory, tellsOld: false, push: door },
       {
         onEvent: (event) => void keeper.take(event),
-        onMemory: (memory) => void this.#keep(memory),
+        onMemory: (memory) => {
+          void this.#keep(memory);
+          begin();
+        },
         onNotice: (notice) => this.#sayNotice(notice),
       },
     );
