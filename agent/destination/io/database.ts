@@ -116,18 +116,23 @@ function takeOver(from: Database, to: Database, table: string): number {
   return count;
 }
 
+/** What of it this version cannot take is left in the file that was set aside. */
+function takenOver(from: Database, to: Database, table: string): number {
+  try {
+    return takeOver(from, to, table);
+  } catch {
+    return 0;
+  }
+}
+
 function salvage(aside: string, to: Database): string {
   try {
     const from = new Database(aside, { readwrite: true, create: false });
     try {
-      const counts = TABLES.map((table) => {
-        try {
-          return `${takeOver(from, to, table)} ${table}`;
-        } catch {
-          return `no ${table}`;
-        }
-      });
-      return `read back: ${counts.join(", ")}`;
+      const counts = TABLES.map((table) => [table, takenOver(from, to, table)] as const);
+      const found = counts.filter(([, count]) => count > 0);
+      if (found.length === 0) return "nothing could be read back";
+      return `read back: ${found.map(([table, count]) => `${count} ${table}`).join(", ")}`;
     } finally {
       from.close();
     }

@@ -6,10 +6,11 @@
  */
 import { Hono } from "hono";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { PARCELS_BYTES_MAX } from "../../callhome/protocol.ts";
 import type { Identity } from "../../identity/identity.ts";
 import { LOCAL_CLUSTER } from "../../identity/names.ts";
 import { type Listener, openListener } from "../../net/io/listener.ts";
-import { schemeOf } from "../../net/io/secure.ts";
+import { type ServeTls, schemeOf } from "../../net/io/secure.ts";
 import { problemResponse } from "../../net/problem.ts";
 import { randomHex } from "../../runtime/io/clock.ts";
 import type { BindError } from "../../runtime/io/datagrams.ts";
@@ -57,7 +58,10 @@ export interface Destination {
 
 /** Ids and tickets above the bounds are forgotten little by little. */
 const PRUNE_MS = 60_000;
+const PRUNE_NEXT_MS = 100;
 const IDLE_SECONDS = 30;
+/** Above what any route takes, so that it is the route that says why. */
+const BODY_BYTES_MAX: number = PARCELS_BYTES_MAX + 1;
 
 interface Parts {
   readonly settings: DestinationSettings;
@@ -128,10 +132,21 @@ function routesOf(parts: Parts): Hono {
   return app;
 }
 
+/**
+ * A TLS stack that is given one revocation list wants one of every authority. Where a trusted one has none, connections are
+ * not checked for revocation; signatures always are, and they are what events are taken by.
+ */
+function withTrusted(tls: ServeTls, { authorities, crls }: TrustedClusters): ServeTls {
+  const foreign = [...authorities.values()].flat();
+  const { crl = [], ...rest } = tls;
+  const all = [...crl, ...crls];
+  const ca = [...tls.ca, ...foreign];
+  return { ...rest, ca, ...(all.length < ca.length ? {} : { crl: all }) };
+}
+
 function listen(parts: Parts, app: Hono): Result<Listener, BindError> {
   const { settings } = parts;
   const { identity, address, port, trusted, log } = settings;
-  const foreign = [...trusted.authorities.values()].flat();
   return openListener({
     at: { hostname: address, port },
     identity,
@@ -140,9 +155,9 @@ function listen(parts: Parts, app: Hono): Result<Listener, BindError> {
       Bun.serve({
         ...at,
         idleTimeout: IDLE_SECONDS,
-        // Bounded by each route.
-        maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-        ...(tls === undefined ? {} : { tls: { ...tls, ca: [...tls.ca, ...foreign] } }),
+        // Routes bound themselves; without a bound here Bun goes on to read a body that was refused.
+        maxRequestBodySize: BODY_BYTES_MAX,
+        ...(tls === undefined ? {} : { tls: withTrusted(tls, trusted) }),
         fetch: (request, server) => app.fetch(request, server),
       }),
   });
@@ -160,12 +175,20 @@ function whyNotBound(error: BindError, { address, port }: DestinationSettings): 
   }
 }
 
-function prune({ store, settings }: Parts): void {
-  const nowMs = (settings.nowMs ?? Date.now)();
-  for (let more = true; more; ) {
+/** A piece of it at a time, so that nobody waits long for an answer. Gives what ends it. */
+function startPruning({ store, settings }: Parts): () => void {
+  let timer: ReturnType<typeof setTimeout>;
+  const run = (): void => {
+    const nowMs = (settings.nowMs ?? Date.now)();
     const pruned = store.transact(() => store.prune(nowMs));
-    more = pruned.ok && pruned.value;
-  }
+    wait(pruned.ok && pruned.value ? PRUNE_NEXT_MS : PRUNE_MS);
+  };
+  const wait = (ms: number): void => {
+    timer = setTimeout(run, ms);
+    timer.unref();
+  };
+  wait(PRUNE_MS);
+  return () => clearTimeout(timer);
 }
 
 /** The error is one line for the user. */
@@ -196,8 +219,7 @@ export function openDestination(settings: DestinationSettings): Result<Destinati
     store.close();
     return err(whyNotBound(listening.error, settings));
   }
-  const pruning = setInterval(() => prune(parts), PRUNE_MS);
-  pruning.unref();
+  const endPruning = startPruning(parts);
   forwarder.look();
   return ok({
     port: listening.value.port,
@@ -206,7 +228,7 @@ export function openDestination(settings: DestinationSettings): Result<Destinati
     intake,
     status: () => statusOf(parts),
     stop: async () => {
-      clearInterval(pruning);
+      endPruning();
       stream.close();
       await listening.value.stop();
       await forwarder.stop();

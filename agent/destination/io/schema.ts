@@ -105,7 +105,7 @@ function versionOf(db: Database): number {
 /** false: the database is of a newer holdfast. Throws what SQLite throws. */
 export function migrate(db: Database): boolean {
   const version = versionOf(db);
-  if (version > SCHEMA_VERSION) return false;
+  if (version < 0 || version > SCHEMA_VERSION) return false;
   for (let step = version; step < SCHEMA_VERSION; step++) {
     db.transaction(() => {
       db.run(STEPS[step] ?? "");

@@ -20,6 +20,8 @@ import type { Trust } from "../../identity/trust.ts";
 export interface TrustedClusters {
   /** PEM texts, for TLS. */
   readonly authorities: ReadonlyMap<string, readonly string[]>;
+  /** PEM texts of the revocation lists that stood beside them. */
+  readonly crls: readonly string[];
 }
 
 /** The authority's own name: `O=CLUSTER`. */
@@ -30,10 +32,19 @@ function clusterOf(pem: string): string | null {
   return isClusterName(cluster) && cluster !== LOCAL_CLUSTER ? cluster : null;
 }
 
-function readPems(path: string): Result<readonly string[], string> {
+const CRL = /-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g;
+
+interface PemFile {
+  readonly certs: readonly string[];
+  readonly crls: readonly string[];
+}
+
+function readPems(path: string): Result<PemFile, string> {
   try {
-    const pems = certificatesOf(readFileSync(path, "utf8"));
-    return pems.length > 0 ? ok(pems) : err("no certificate is in it; name a PEM file");
+    const text = readFileSync(path, "utf8");
+    const certs = certificatesOf(text);
+    if (certs.length === 0) return err("no certificate is in it; name a PEM file");
+    return ok({ certs, crls: (text.match(CRL) ?? []).map((one) => `${one}\n`) });
   } catch (cause) {
     return err(cause instanceof Error ? cause.message : String(cause));
   }
@@ -45,10 +56,12 @@ export function readTrusted(
   ownCluster: string,
 ): Result<TrustedClusters, string> {
   const authorities = new Map<string, string[]>();
+  const crls: string[] = [];
   for (const path of paths) {
     const pems = readPems(path);
     if (!pems.ok) return err(`--trust ${path}: ${pems.error}`);
-    for (const pem of pems.value) {
+    crls.push(...pems.value.crls);
+    for (const pem of pems.value.certs) {
       const cluster = clusterOf(pem);
       if (cluster === null) {
         return err(`--trust ${path}: not the certificate of a cluster's authority (holdfast init)`);
@@ -60,7 +73,7 @@ export function readTrusted(
       authorities.set(cluster, [...(authorities.get(cluster) ?? []), pem]);
     }
   }
-  return ok({ authorities });
+  return ok({ authorities, crls });
 }
 
 /** Nothing of it came as a bundle: no revocations are known of a foreign cluster. */
