@@ -196,8 +196,9 @@ export class Relay {
     if (request === undefined) return;
     this.#requests.delete(failed.request);
     const items = request.items.filter((item) => this.#queue.get(item.id) === item);
-    const isGone = request.kind === "send" && this.#onSendFailed(failed, items, nowMs);
-    if (!isGone) this.#fall(failed.detail, failed.retryAfterMs, nowMs);
+    if (request.kind === "digest") for (const item of items) this.#queue.wait(item);
+    const isOfEvent = request.kind === "send" && this.#onSendFailed(failed, items, nowMs);
+    if (!isOfEvent) this.#fall(failed.detail, failed.retryAfterMs, nowMs);
   }
 
   /** True: it was the fault of what was sent, not of the link. */
