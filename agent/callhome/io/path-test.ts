@@ -2,8 +2,7 @@
  * Sends one test event by each path, one after the other, and says of each hop what happened and how long it took.
  *
  * Goes past the outbox and the delivery machine, so that each path is tried though another one works. It is one event with one
- * id, so the destination opens one ticket and answers the later paths with it; a second event says that it is over, and
- * closes the ticket.
+ * id, so the destination opens one ticket, which it closes at once, and answers the later paths with it.
  */
 import type { BmcEvent } from "../../../bmc/bmc.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
@@ -56,9 +55,8 @@ type Way = Pick<HopLine, "path" | "name">;
 export class PathTest {
   readonly #parts: PathTestParts;
   readonly #tell: (line: HopLine) => void;
-  #worked: Target | null = null;
+  #worked = 0;
   #tried = 0;
-  #workedCount = 0;
   readonly #tickets: Set<string> = new Set();
 
   constructor(parts: PathTestParts, tell: (line: HopLine) => void) {
@@ -66,10 +64,9 @@ export class PathTest {
     this.#tell = tell;
   }
 
-  /** `begins` is what is sent, `ends` what closes its ticket. */
-  async run(begins: BmcEvent, ends: BmcEvent): Promise<PathTestEnd> {
+  async run(event: BmcEvent): Promise<PathTestEnd> {
     const { managers, destination } = this.#parts;
-    const parcel = this.#parcelOf(begins);
+    const parcel = this.#parcelOf(event);
     for (const name of managers) {
       const target = { role: "manager", url: name } as const;
       await this.#try({ path: "manager", name }, target, parcel);
@@ -81,14 +78,11 @@ export class PathTest {
       await this.#try({ path: "direct", name: destination }, target, parcel);
     }
     await this.#tryPeer(parcel);
-    if (this.#worked !== null) {
-      await postParcels(this.#parts.caller, this.#worked, [this.#parcelOf(ends)], ANSWER_MS);
-    }
     return {
       isOver: true,
-      id: begins.id,
+      id: event.id,
       tickets: [...this.#tickets],
-      worked: this.#workedCount,
+      worked: this.#worked,
       tried: this.#tried,
     };
   }
@@ -138,8 +132,7 @@ export class PathTest {
       return;
     }
     this.#tickets.add(receipt.ticket);
-    this.#worked = target;
-    this.#workedCount++;
+    this.#worked++;
     tell("ticket", `${receipt.destination}: ${how}`, receipt.ticket);
   }
 

@@ -112,7 +112,8 @@ export class Sender {
     if (line.kind === "beat") {
       this.tell({ kind: "beat", manager, epoch: line.epoch, canRelay: line.canRelay });
     } else if (line.kind === "not-relayed") {
-      this.tell({ kind: "not-relayed", manager, id: line.id, reason: line.reason });
+      const { id, reason, isPermanent = false } = line;
+      this.tell({ kind: "not-relayed", manager, id, reason, isPermanent });
     } else {
       const fault = this.#parts.faultOf(line.receipt);
       if (fault === null) this.tell({ kind: "receipt", manager, receipt: line.receipt });

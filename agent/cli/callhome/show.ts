@@ -58,7 +58,7 @@ export function formatShown(shown: ShownEvent): string {
     `+${formatMs(Math.max(0, atMs - startMs))}`,
     step,
     path === null ? "-" : path.kind === "direct" ? "direct" : `${path.kind} ${path.name}`,
-    oneLine(number === null ? reason : `${reason}; ticket ${number}`),
+    oneLine(number === null || reason.includes(number) ? reason : `${reason}; ticket ${number}`),
   ]);
   lines.push(
     rows.length === 0
