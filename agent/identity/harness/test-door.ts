@@ -106,9 +106,13 @@ export async function testDoor(cluster = "c1", leafDays = 90): Promise<TestDoor>
 }
 
 /** Until `isSo`, or fails after `limitMs`. */
-export async function until(isSo: () => boolean, what: string, limitMs = 10_000): Promise<void> {
+export async function until(
+  isSo: () => boolean | Promise<boolean>,
+  what: string,
+  limitMs = 10_000,
+): Promise<void> {
   const endMs = performance.now() + limitMs;
-  while (!isSo()) {
+  while (!(await isSo())) {
     if (performance.now() > endMs) throw new Error(`${what}: not within ${limitMs} ms`);
     await Bun.sleep(10);
   }

@@ -80,9 +80,25 @@ export function checkCredentials(
   return trust;
 }
 
-export function keepCredentials(folder: string, keys: NewKeys, answer: CredentialsAnswer): void {
-  for (const purpose of ["tls", "sign"] as const) {
-    writePair(folder, purpose, keyPem(keys[purpose]), answer[purpose]);
+/** null: they are kept. What a full disk or a missing right leaves is what was there before. */
+export function keepCredentials(
+  folder: string,
+  keys: NewKeys,
+  answer: CredentialsAnswer,
+): Problem | null {
+  return kept(folder, () => {
+    for (const purpose of ["tls", "sign"] as const) {
+      writePair(folder, purpose, keyPem(keys[purpose]), answer[purpose]);
+    }
+  });
+}
+
+export function kept(folder: string, write: () => void): Problem | null {
+  try {
+    write();
+    return null;
+  } catch (cause) {
+    return { kind: "not-kept", detail: `${folder}: ${(cause as Error).message}` };
   }
 }
 
@@ -115,19 +131,27 @@ export async function joinCluster(order: JoinOrder): Promise<Result<Principal, P
     return err({ kind: "refused", detail });
   }
   const principal: Principal = { cluster: token.cluster, role: token.role, name: order.name };
-  makeIdentityFolder(folder);
-  const keys = { tls: pendingKey(folder, "tls"), sign: pendingKey(folder, "sign") };
+  let keys: NewKeys;
+  try {
+    makeIdentityFolder(folder);
+    keys = { tls: pendingKey(folder, "tls"), sign: pendingKey(folder, "sign") };
+  } catch (cause) {
+    return err({ kind: "not-kept", detail: `${folder}: ${(cause as Error).message}` });
+  }
   const joined = await askToJoin(door, token, requestsOf(principal, keys));
   if (!joined.ok) return joined;
   const { answer, authority } = joined.value;
   const trust = checkCredentials(answer, keys, principal, [authority]);
   if (!trust.ok) return trust;
-  keepCredentials(folder, keys, answer);
-  const { doors } = readSettings(folder);
-  writeSettings(folder, { doors: [door, ...doors.filter((one) => one !== door)] });
-  writeTrust(folder, trust.value);
-  forgetPending(folder);
-  return ok(principal);
+  const problem =
+    keepCredentials(folder, keys, answer) ??
+    kept(folder, () => {
+      const { doors } = readSettings(folder);
+      writeSettings(folder, { doors: [door, ...doors.filter((one) => one !== door)] });
+      writeTrust(folder, trust.value);
+      forgetPending(folder);
+    });
+  return problem === null ? ok(principal) : err(problem);
 }
 
 function forgetPending(folder: string): void {

@@ -85,6 +85,8 @@ export function pairPath(folder: string, purpose: KeyPurpose): string {
   return join(folder, `${purpose}.pem`);
 }
 
+const KEY_TYPES: Readonly<Record<KeyPurpose, string>> = { tls: "ec", sign: "ed25519" };
+
 export function readPair(folder: string, purpose: KeyPurpose): Result<LeafPair, string> {
   const path = pairPath(folder, purpose);
   const text = readBounded(path);
@@ -97,6 +99,9 @@ export function readPair(folder: string, purpose: KeyPurpose): Result<LeafPair, 
   if (!leaf.ok) return err(`${path}: ${leaf.error}`);
   if (!createPublicKey(key).equals(leaf.value.publicKey)) {
     return err(`${path}: its key is not that of its certificate`);
+  }
+  if (key.asymmetricKeyType !== KEY_TYPES[purpose]) {
+    return err(`${path}: its key is not one for ${purpose === "tls" ? "TLS" : "signatures"}`);
   }
   return ok({ key, keyPem, certPem, leaf: leaf.value });
 }

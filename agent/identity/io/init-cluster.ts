@@ -12,7 +12,7 @@ import { type AuthorityOffice, createAuthority, openAuthorityOffice } from "./au
 import { hasAuthority } from "./authority-store.ts";
 import { authoritiesOf } from "./bundle.ts";
 import { fingerprintOf } from "./certificates.ts";
-import { checkCredentials, keepCredentials, makeKeys, requestsOf } from "./credentials.ts";
+import { checkCredentials, keepCredentials, kept, makeKeys, requestsOf } from "./credentials.ts";
 import { isSame } from "./door-client.ts";
 import {
   authorityFolderOf,
@@ -69,10 +69,11 @@ export async function makeIdentityHere(
   const trusted = authoritiesOf(await office.trust());
   const trust = checkCredentials(answer.value, keys, principal, trusted);
   if (!trust.ok) return trust;
-  makeIdentityFolder(folder);
-  keepCredentials(folder, keys, answer.value);
-  writeTrust(folder, trust.value);
-  return ok({ folder, principal, isNew: true });
+  const problem =
+    kept(folder, () => makeIdentityFolder(folder)) ??
+    keepCredentials(folder, keys, answer.value) ??
+    kept(folder, () => writeTrust(folder, trust.value));
+  return problem === null ? ok({ folder, principal, isNew: true }) : err(problem);
 }
 
 /** Throws what the file system and SQLite throw. */

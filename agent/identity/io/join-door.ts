@@ -25,7 +25,7 @@ import { openVerifier, type TrustingVerifier } from "./verifier.ts";
 
 const DOOR_DAYS = 30;
 const RENEW_AFTER_MS: number = (DOOR_DAYS * DAY_MS * 2) / 3;
-/** How often it is looked whether another authority issues now, or the time has come. */
+/** How often it is looked whether the time has come; at news at once. */
 const RENEW_LOOK_MS = 30_000;
 /** More than a question for news is held. */
 const IDLE_SECONDS = 30;
@@ -56,11 +56,13 @@ class Desk implements BundleDesk {
   readonly #callbacks = new Set<() => void>();
   readonly #waiters = new Waiters();
   readonly #timer: ReturnType<typeof setInterval>;
+  readonly #onNews: () => void;
   #version = 0;
   #looked = 0;
 
-  constructor(office: AuthorityOffice) {
+  constructor(office: AuthorityOffice, onNews: () => void) {
     this.#office = office;
+    this.#onNews = onNews;
     const onChange = (callback: () => void): (() => void) => {
       this.#callbacks.add(callback);
       return () => this.#callbacks.delete(callback);
@@ -101,6 +103,7 @@ class Desk implements BundleDesk {
       if (revision === this.#looked) return;
       this.#looked = revision;
       this.#waiters.wake();
+      this.#onNews();
     } catch {
       // See above.
     }
@@ -125,20 +128,21 @@ function doorApp(office: AuthorityOffice, desk: BundleDesk, log: Log): Hono {
 type BunServer = ReturnType<typeof Bun.serve>;
 
 class Door implements JoinDoor {
+  readonly desk: Desk;
   readonly #office: AuthorityOffice;
   readonly #options: DoorOptions;
-  readonly #desk: Desk;
   readonly #app: Hono;
   #server: BunServer | null = null;
   #authority = 0;
   #madeMs = 0;
+  #renewing = false;
   readonly #timer: ReturnType<typeof setInterval>;
 
-  constructor(office: AuthorityOffice, options: DoorOptions, desk: Desk, app: Hono) {
+  constructor(office: AuthorityOffice, options: DoorOptions) {
     this.#office = office;
     this.#options = options;
-    this.#desk = desk;
-    this.#app = app;
+    this.desk = new Desk(office, () => void this.#look());
+    this.#app = doorApp(office, this.desk, options.log);
     this.#timer = setInterval(() => void this.#look(), RENEW_LOOK_MS);
     this.#timer.unref();
   }
@@ -152,7 +156,7 @@ class Door implements JoinDoor {
     const { cluster } = this.#office;
     this.#madeMs = this.#office.nowMs();
     const times = timesFrom(this.#madeMs, DOOR_DAYS);
-    const { pair, generation } = this.#office.current();
+    const { pair, generation } = this.#office.doorAuthority();
     this.#authority = generation;
     const { cert } = await issueDoorCertificate(pair, cluster, spkiOf(key), times);
     await this.#server?.stop(true);
@@ -168,20 +172,23 @@ class Door implements JoinDoor {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#desk.close();
+    this.desk.close();
     await this.#server?.stop(true);
     this.#office.close();
   }
 
   /** What fails now is tried again at the next look, well before the certificate ends. */
   async #look(): Promise<void> {
+    if (this.#renewing || this.#server === null) return;
+    this.#renewing = true;
     try {
-      const isNew = this.#authority === this.#office.current().generation;
-      if (isNew && this.#office.nowMs() - this.#madeMs < RENEW_AFTER_MS) return;
-      await this.open(this.port);
+      const isSame = this.#authority === this.#office.doorAuthority().generation;
+      const isYoung = this.#office.nowMs() - this.#madeMs < RENEW_AFTER_MS;
+      if (!isSame || !isYoung) await this.open(this.port);
     } catch (cause) {
       this.#options.log.say("fault", `the door cannot renew itself: ${(cause as Error).message}`);
     }
+    this.#renewing = false;
   }
 }
 
@@ -190,10 +197,9 @@ export async function startJoinDoor(
   office: AuthorityOffice,
   options: DoorOptions,
 ): Promise<Result<JoinDoor, BindError>> {
-  const desk = new Desk(office);
-  const door = new Door(office, options, desk, doorApp(office, desk, options.log));
+  const door = new Door(office, options);
   try {
-    await desk.trust();
+    await door.desk.trust();
     await door.open(options.port);
     return ok(door);
   } catch (cause) {

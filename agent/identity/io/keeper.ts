@@ -34,7 +34,7 @@ import { pause } from "./pause.ts";
 
 /** After an answer without news from a door that does not hold questions, and after a failure. */
 const NEWS_PAUSE_MS = 60_000;
-/** How often it is looked whether a renewal is due. */
+/** Nodes look at different moments, so they do not all come at once when another authority issues. */
 const LOOK_MS = 60_000;
 const COMPLAIN_MS = 86_400_000;
 
@@ -45,6 +45,8 @@ export interface KeeperOptions {
   readonly unit: () => number;
   /** `address:port`, besides those in the folder's settings. */
   readonly doors: readonly string[];
+  /** How often it is looked whether a renewal is due; a minute. */
+  readonly lookMs?: number;
 }
 
 export interface Keeper {
@@ -158,7 +160,7 @@ class IdentityKeeper implements Keeper {
       } catch (cause) {
         this.#failed(`${(cause as Error).message}`);
       }
-      await pause(LOOK_MS, this.#signal);
+      await pause(this.#options.lookMs ?? LOOK_MS, this.#signal);
     }
   }
 
@@ -261,7 +263,8 @@ export async function renewIdentity(
   // First whom to believe: the certificates may be from an authority that was not known.
   const adopted = identity.adopt(answer.value.bundle);
   if (!adopted.ok) return err({ kind: "not-kept", detail: adopted.error });
-  keepCredentials(identity.folder, keys, answer.value);
+  const problem = keepCredentials(identity.folder, keys, answer.value);
+  if (problem !== null) return err(problem);
   const complaint = identity.reload();
   return complaint === null ? ok(null) : err({ kind: "not-kept", detail: complaint });
 }
