@@ -13,6 +13,9 @@ import { ask, askNext, nameOf } from "./delivery-sending.ts";
 import type { DeliveryState, Request } from "./delivery-state.ts";
 import type { ParcelResult } from "./protocol.ts";
 
+/** A manager that so often could not relay one event without saying that it never will. */
+const NOT_RELAYED_MAX = 3;
+
 type Of<K extends DeliveryEvent["kind"]> = Extract<DeliveryEvent, { readonly kind: K }>;
 
 /** One request less is about it: where that was the last one, it waits for R2 or for a path. */
@@ -126,7 +129,7 @@ export function onAnswered(state: DeliveryState, { request, results }: Of<"answe
     state.say("detail", `${nameOf(path.path)} answers late`);
   } else if (first?.kind === "refused" && results.every(isTurnedAway)) {
     path.failed(`it takes nothing: ${first.reason}`, state.nowMs, state.random);
-  } else if (path.answered()) {
+  } else if (path.answered(state.nowMs)) {
     state.say("event", `${nameOf(path.path)} answers again`);
   }
   const silent = new Set(known.ids);
@@ -249,12 +252,14 @@ export function onManagerBack(state: DeliveryState, path: PathState): void {
     const isFree = event.place === "waiting" || event.place === "kept";
     if (isFree && (mayHave || event.keptBy === path.key)) asked.push(event);
   }
+  path.isBack = true;
   if (asked.length > 0) ask(state, path, asked);
 }
 
 /** What it holds and did not deliver: a receipt may have been lost, or the event. */
 export function recheck(state: DeliveryState, path: PathState): void {
   path.recheckMs = null;
+  path.isBack = false;
   const held: OpenEvent[] = [];
   for (const event of state.events.values()) {
     if (event.place === "waiting" && event.avoid?.get(path.key) === "held") held.push(event);
@@ -265,7 +270,8 @@ export function recheck(state: DeliveryState, path: PathState): void {
 export function onDigest(state: DeliveryState, { request, states }: Of<"digest">): void {
   const known = state.end(request, true);
   if (known === null) return;
-  if (known.path.answered()) state.say("event", `${nameOf(known.path.path)} answers again`);
+  if (known.path.answered(state.nowMs))
+    state.say("event", `${nameOf(known.path.path)} answers again`);
   const byId = new Map(states.map((each) => [each.id, each]));
   for (const id of known.ids) {
     const event = state.events.get(id);
@@ -289,10 +295,11 @@ function onDigestState(
     else state.avoid(event, path, "refused");
   } else if (said.state === "kept" && !isDirect) {
     event.touched?.delete(path.key);
-    if (event.avoid?.get(path.key) === "held") {
+    if (event.avoid?.get(path.key) === "held" && !path.isBack) {
       path.rearm(state.nowMs, state.random);
       return;
     }
+    state.forgive(event, "held", path.key);
     event.keptBy = path.key;
     event.keptUntilMs = state.nowMs + R2_MS;
   } else if (!isDirect) {
@@ -341,9 +348,13 @@ export function onNotRelayed(state: DeliveryState, said: Of<"not-relayed">): voi
   if (path === undefined || event === undefined) return;
   state.record(event.id, "turned-away", path.path, `it could not relay it: ${said.reason}`);
   event.touched?.delete(path.key);
-  state.avoid(event, path, "turned-away");
+  event.notRelayedCount++;
+  const isPermanent = said.isPermanent || event.notRelayedCount >= NOT_RELAYED_MAX;
+  state.avoid(event, path, isPermanent ? "refused" : "turned-away");
   event.hasFailedOver = true;
-  if (event.keptBy !== path.key) return;
-  event.keptBy = null;
-  if (event.place === "kept") state.wait(event, `manager ${said.manager} could not relay it`);
+  const why = `manager ${said.manager} could not relay it: ${said.reason}`;
+  if (event.keptBy === path.key) event.keptBy = null;
+  if (event.place !== "kept" && event.place !== "waiting") return;
+  if (isRefusedByAll(state, event)) state.refuse(event, null, `every path refuses it; ${why}`);
+  else if (event.place === "kept") state.wait(event, why);
 }

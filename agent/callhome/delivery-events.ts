@@ -119,6 +119,7 @@ export type DeliveryEvent =
       readonly manager: string;
       readonly id: string;
       readonly reason: string;
+      readonly isPermanent: boolean;
     }
   /** The network changed, or something else says that it is worth trying: every back-off ends. */
   | { readonly kind: "try-now"; readonly why: string }

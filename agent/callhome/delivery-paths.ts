@@ -62,9 +62,13 @@ export class PathState {
   recheckMs: number | null = null;
   /** What it held when it turned out not to relay was given to others. */
   isSkirted = false;
+  /** It is said to be lost, and that is not believed yet. */
+  lostWhy: string | null = null;
   /** Ids that it is still to be asked about, and whether it is being asked. */
   readonly toAsk: string[] = [];
   isAsking = false;
+  /** It is asked since it came back: what it keeps is given time anew. Else whether it still keeps what it had time for. */
+  isBack = false;
   #attempts = 0;
   #relayAttempts = 0;
   #rejectedCount = 0;
@@ -94,8 +98,9 @@ export class PathState {
   }
 
   /** An answer of ours came. True: it had been down. */
-  answered(): boolean {
+  answered(nowMs: number): boolean {
     const wasDown = this.state === "down";
+    this.beatMs = Math.max(this.beatMs, nowMs);
     this.#attempts = 0;
     this.#rejectedCount = 0;
     this.backoffUntilMs = 0;
@@ -132,6 +137,7 @@ export class PathState {
     const isFirst = this.epoch === null;
     this.epoch = epoch;
     this.beatMs = nowMs;
+    this.lostWhy = null;
     if (canRelay) {
       this.cannotRelayMs = null;
       this.isSkirted = false;

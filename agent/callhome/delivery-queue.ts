@@ -36,6 +36,8 @@ export interface OpenEvent extends Due {
   hasFailedOver: boolean;
   /** How often it was turned away, for its own back-off. */
   turnCount: number;
+  /** How often a manager said that it could not relay it. */
+  notRelayedCount: number;
   /** Why it is where it is. */
   why: string;
   list: EventList | null;

@@ -95,6 +95,7 @@ export class DeliveryState {
       keptUntilMs: 0,
       hasFailedOver: false,
       turnCount: 0,
+      notRelayedCount: 0,
       why: "new",
       list: null,
       before: null,

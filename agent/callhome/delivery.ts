@@ -209,6 +209,12 @@ export class Delivery implements DeliveryMachine {
   #lose(manager: string, detail: string): void {
     const path = this.#state.paths.manager(manager);
     if (path === undefined) return;
+    if (this.#state.nowMs < this.#graceUntilMs) {
+      // This process was stopped: its beats of meanwhile may still be unread.
+      path.lostWhy = detail;
+      return;
+    }
+    path.lostWhy = null;
     // Without beats it is dead to us at once, and its next beat is one of a manager that came back.
     path.beatMs = Number.NEGATIVE_INFINITY;
     onManagerDead(this.#state, path, detail);
@@ -262,7 +268,10 @@ export class Delivery implements DeliveryMachine {
       const failed = { kind: "failed", request: number, failure: "no-answer" } as const;
       onFailed(state, { ...failed, detail: seconds, retryAfterMs: null });
     }
-    for (const path of state.paths.managers) this.#watch(path);
+    for (const path of state.paths.managers) {
+      if (path.lostWhy !== null) this.#lose(path.path.name, path.lostWhy);
+      this.#watch(path);
+    }
     for (;;) {
       const event = state.due.take(nowMs);
       if (event === null) return;

@@ -124,6 +124,8 @@ export type ReceiptLine =
       readonly seq: number;
       readonly id: string;
       readonly reason: string;
+      /** The destination refuses it for good; absent: nobody knows, and it is tried a few times more. */
+      readonly isPermanent?: boolean | undefined;
     };
 
 export type DeliveryState = "unknown" | "kept" | "delivered" | "refused";
@@ -211,6 +213,7 @@ export const receiptLineSchema: z.ZodType<ReceiptLine> = z.discriminatedUnion("k
     seq: z.number().int().min(0),
     id,
     reason: z.string().max(2_000),
+    isPermanent: z.boolean().optional(),
   }),
 ]);
 

@@ -32,6 +32,7 @@ interface Kept {
   readonly id: string;
   readonly node: string;
   receipt: Receipt | null;
+  relayCount: number;
 }
 
 export class SimManager {
@@ -48,6 +49,9 @@ export class SimManager {
   isDiskFull = false;
   /** Lies: says R1 and forgets. */
   forgets = false;
+  /** Tells whether the destination refused for good; an older one does not. */
+  knowsPermanent = true;
+  onRelayedAgain: (id: string) => void = () => undefined;
   /** Says nothing of not being able to relay. */
   isSilentOnRelay = false;
 
@@ -116,7 +120,8 @@ export class SimManager {
       const known = this.#kept.get(id);
       if (known?.receipt)
         return { id, kind: "delivered", receipt: known.receipt, isDuplicate: true };
-      if (known === undefined && !this.forgets) this.#kept.set(id, { id, node, receipt: null });
+      if (known === undefined && !this.forgets)
+        this.#kept.set(id, { id, node, receipt: null, relayCount: 0 });
       return { id, kind: "kept" };
     });
   }
@@ -124,8 +129,10 @@ export class SimManager {
   #relay(): void {
     if (this.#isRelaying) return;
     const ids: string[] = [];
-    for (const { id, receipt } of this.#kept.values()) {
-      if (receipt === null && ids.length < RELAY_MAX) ids.push(id);
+    for (const kept of this.#kept.values()) {
+      if (kept.receipt !== null || ids.length >= RELAY_MAX) continue;
+      ids.push(kept.id);
+      if (++kept.relayCount > 1) this.onRelayedAgain(kept.id);
     }
     if (ids.length === 0) return;
     this.#isRelaying = true;
@@ -201,7 +208,13 @@ export class SimManager {
     if (kept === undefined) return;
     this.#kept.delete(id);
     const seq = (this.#receipts.get(kept.node) ?? []).length;
-    this.#tellNode(kept.node, { kind: "not-relayed", seq, id, reason });
+    this.#tellNode(kept.node, {
+      kind: "not-relayed",
+      seq,
+      id,
+      reason,
+      ...(this.knowsPermanent ? { isPermanent: true } : {}),
+    });
   }
 
   #tellNode(node: string, line: ReceiptLine): void {

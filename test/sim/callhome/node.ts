@@ -21,6 +21,9 @@ import type { Referee } from "./referee.ts";
 import { Party, type Wire } from "./wire.ts";
 
 const FSYNC_MS = 2;
+const DISK_AGAIN_MS = 1_000;
+/** Numbers of clocks that run at different rates do not meet exactly. */
+const TICK_MS_MIN = 0.01;
 const STREAM_AGAIN_MS = 1_000;
 const STREAM_SILENT_MS = 3_000;
 const PEER_LIMIT_MS = 5_000;
@@ -90,6 +93,7 @@ export class SimNode {
 
   begin(): void {
     const { managers, hasDirect } = this.options;
+    this.#world.referee.nodeStarted(this.party.name, managers);
     this.step({ kind: "paths", managers, hasDirect });
     this.#tellPeers();
     const stored = [...this.#outbox.values()];
@@ -182,7 +186,7 @@ export class SimNode {
     const due = this.#machine.dueMs();
     if (due === Number.POSITIVE_INFINITY) return;
     const { incarnation } = this.party;
-    const waitMs = Math.max(0, due - this.#clock.nowMs());
+    const waitMs = Math.max(TICK_MS_MIN, due - this.#clock.nowMs());
     this.#timer = this.#clock.after(waitMs, () => {
       if (this.party.incarnation !== incarnation) return;
       this.party.run(() => this.step({ kind: "tick" }));
@@ -198,8 +202,7 @@ export class SimNode {
         this.#ask(effect.request, effect.path, effect.ids, effect.timeoutMs);
         return;
       case "close": {
-        const { id } = effect;
-        if (!this.isDiskFull) this.#later(FSYNC_MS, () => this.#outbox.delete(id));
+        this.#close(effect.id);
         return;
       }
       case "raise":
@@ -212,6 +215,14 @@ export class SimNode {
       case "record":
       case "say":
     }
+  }
+
+  /** Durable once the disk has room. */
+  #close(id: string): void {
+    this.#later(this.isDiskFull ? DISK_AGAIN_MS : FSYNC_MS, () => {
+      if (this.isDiskFull) this.#close(id);
+      else this.#outbox.delete(id);
+    });
   }
 
   #tellPeers(): void {
@@ -333,7 +344,8 @@ export class SimNode {
       this.#afterSeq.set(name, Math.max(line.seq, this.#afterSeq.get(name) ?? 0));
       this.step({ kind: "receipt", manager: name, receipt: line.receipt });
     } else {
-      this.step({ kind: "not-relayed", manager: name, id: line.id, reason: line.reason });
+      const { id, reason, isPermanent = false } = line;
+      this.step({ kind: "not-relayed", manager: name, id, reason, isPermanent });
     }
   }
 }

@@ -40,7 +40,7 @@ interface Known {
   readonly isByEveryPath: boolean;
   isClosed: boolean;
   sendCount: number;
-  /** By managers that were given it, and by restarts. */
+  /** Managers that relayed it again, and restarts. */
   excuses: number;
   last: UnderWay | null;
 }
@@ -118,11 +118,16 @@ export class Referee {
     }
   }
 
+  nodeStarted(node: string, managers: readonly string[]): void {
+    for (const manager of managers) this.#seen(node, manager);
+  }
+
   heard(node: string, manager: string, line: ReceiptLine): void {
     if (line.kind === "not-relayed") {
       const last = this.#events.get(line.id)?.last;
       if (last) last.isOver = true;
     }
+    if (line.kind === "receipt") this.#stuck.delete(`${node}/manager ${manager}`);
     if (line.kind !== "beat") return;
     const nowMs = this.#time.nowMs();
     const seen = this.#seen(node, manager);
@@ -186,17 +191,16 @@ export class Referee {
     const arrivals = this.#destination.arrivals.get(id) ?? 0;
     if (arrivals > 1) this.duplicates++;
     if (known.isByEveryPath) return;
-    const allowed = Math.max(0, known.sendCount - 1) + known.excuses + this.#relayExcuses;
+    const allowed = Math.max(0, known.sendCount - 1) + known.excuses;
     holds(arrivals - 1 <= allowed, "too many duplicates", () => {
       return `${id} arrived ${arrivals} times after ${known.sendCount} sends and ${known.excuses} excuses`;
     });
   }
 
-  /** Managers that were killed or lost an answer may relay once more; the history says how often at most. */
-  #relayExcuses = 0;
-
-  excuseRelays(count: number): void {
-    this.#relayExcuses += count;
+  /** A manager gives it to the destination once more, as it had no answer: a fail-over of its own. */
+  relayedAgain(id: string): void {
+    const known = this.#events.get(id);
+    if (known !== undefined) known.excuses++;
   }
 
   #answered(node: SimNode, event: Extract<DeliveryEvent, { readonly kind: "answered" }>): void {
@@ -215,7 +219,8 @@ export class Referee {
     const path = this.#asks.get(`${node.party.name}/${event.request}`);
     for (const { id, state } of event.states) {
       const last = this.#events.get(id)?.last;
-      if (last && last.path === path && state === "unknown") last.isOver = true;
+      if (!last || last.path !== path) continue;
+      if (state === "unknown") last.isOver = true;
     }
   }
 
@@ -263,6 +268,7 @@ export class Referee {
     const nowMs = this.#time.nowMs();
     const { last } = known;
     if (last !== null && !known.isByEveryPath) {
+      this.#missedR2(node, last, nowMs);
       const why = this.#mayGoOn(node, last, nowMs);
       holds(why !== null, "two paths at once", () => {
         const age = Math.round(nowMs - last.sentMs);
@@ -292,14 +298,17 @@ export class Referee {
     const cannot = seen.cannotSinceMs;
     if (cannot !== null && nowMs - cannot + SLACK_MS >= CANNOT_RELAY_MS) return "it cannot relay";
     // It keeps it, and R2 of another event was missing: it is known not to relay.
-    return last.keptMs !== null && this.#stuck.has(last.path) ? "it does not relay" : null;
+    return last.keptMs !== null && this.#stuck.has(`${node}/${last.path}`)
+      ? "it does not relay"
+      : null;
   }
 
+  /** By manager: when R2 of something was missing at a node, so that it is known not to relay. */
   readonly #stuck = new Set<string>();
 
-  /** The history made it unable to relay without saying so. */
-  noteStuck(manager: string): void {
-    this.#stuck.add(`manager ${manager}`);
+  #missedR2(node: string, last: UnderWay, nowMs: number): void {
+    if (last.keptMs === null || last.isOver || nowMs - last.sentMs + SLACK_MS < R2_MS) return;
+    this.#stuck.add(`${node}/${last.path}`);
   }
 
   #closed(id: string, as: "delivered" | "refused"): void {

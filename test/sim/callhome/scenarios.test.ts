@@ -108,7 +108,6 @@ describe("without R2", () => {
   test("after that, others go direct at once", () => {
     const world = calm();
     world.manager.isSilentOnRelay = true;
-    world.referee.noteStuck("m1");
     world.wire.cutBoth("m1", "d");
     world.node.raise(1);
     world.runMs(10_500);

@@ -46,6 +46,9 @@ export class World {
     this.managers = names.map((name) => {
       return new SimManager(name, this.wire, this.destination, this.random.fork(name));
     });
+    for (const manager of this.managers) {
+      manager.onRelayedAgain = (id) => this.referee.relayedAgain(id);
+    }
     const timing = { ...DEFAULT_TIMING, heartbeatMs: null, ...options.timing };
     const wrap = options.wrap ?? ((machine) => machine);
     const drift = options.driftMax ?? 0;
