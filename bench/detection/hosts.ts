@@ -160,6 +160,11 @@ export class Hosts {
     return runIn(this.#holder(index), argv);
   }
 
+  /** What runs `argv` in a host, for whoever starts it and ends it himself. */
+  command(index: number, argv: readonly string[]): readonly string[] {
+    return inside(this.#holder(index), argv);
+  }
+
   /** Starts what stays. Each line it says is stamped when it is read, on the one clock of this process. */
   start(index: number, argv: readonly string[], onLine: LineListener): Bun.Subprocess {
     const child = Bun.spawn(inside(this.#holder(index), tied(argv)), {
