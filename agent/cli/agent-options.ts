@@ -98,6 +98,8 @@ const agentSchema = z.strictObject({
     .array(standIn, { error: 'must be a list, such as ["n2=serial:/dev/ttyS1"]' })
     .default([]),
   identity: z.string().min(1).nullable().default(null),
+  insecure: z.boolean().default(false),
+  "hooks-listen": endpoint.nullable().default(null),
 });
 
 export interface AgentOptions {
@@ -133,6 +135,10 @@ export interface AgentOptions {
   /** `NODE=URL`: how this node reaches the BMC of another. */
   readonly standIn: readonly string[];
   readonly identity: string | null;
+  /** In the clear on an address that others reach. */
+  readonly insecure: boolean;
+  /** Where hooks are heard besides. */
+  readonly hooksListen: string | null;
 }
 
 /** What is given so far; undefined: not given. */

@@ -7,13 +7,16 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import { Hono } from "hono";
+import { ok } from "../../core/result.ts";
 import type { AwaySettings } from "../callhome/io/open-away.ts";
 import { type CallhomeSettings, openCallhome } from "../callhome/io/open-callhome.ts";
 import { watchedBmc } from "../callhome/io/watched-bmc.ts";
 import type { Identity } from "../identity/identity.ts";
 import { hasIdentity } from "../identity/io/identity-folder.ts";
+import { beginIdentityService } from "../identity/io/identity-service.ts";
 import { openIdentity, openLocalIdentity } from "../identity/io/open-identity.ts";
-import { openAgent } from "../job/io/open-agent.ts";
+import { type OpenCompanion, openAgent } from "../job/io/open-agent.ts";
 import type { NodeId } from "../membership/membership.ts";
 import { isSecure, schemeOf, secureFetch } from "../net/io/secure.ts";
 import { NO_PROXY_AT_ALL, proxyOf } from "../net/outgoing-proxy.ts";
@@ -28,6 +31,9 @@ import {
 import { APART } from "./apart.ts";
 import { CliError, EXIT_CONFIG } from "./cli-error.ts";
 import { orderPeers } from "./peer-order.ts";
+
+/** Where nodes join, where the authority's folder is in the identity's. */
+const DOOR_PORT_OFFSET = 1;
 
 const EXAMPLES = `
 Examples:
@@ -119,17 +125,20 @@ function onSignals(stop: () => Promise<void>): void {
 }
 
 /**
- * Of `join` or `init`, where there is one; else one for trying out, which proves nothing. A folder that was named must hold one.
+ * Of `join` or `init`; null: there is none, and one for trying out is made, which proves nothing. A folder that was named must
+ * hold one.
  */
-function identityOf({ id, data, identity: named }: AgentOptions): Identity {
+function identityOf({ data, identity: named }: AgentOptions): Identity | null {
   const folder = resolve(named ?? join(data, "identity"));
-  if (named === null && !hasIdentity(folder)) return localIdentity(folder, id);
+  if (named === null && !hasIdentity(folder)) return null;
   const opened = openIdentity(folder);
   if (opened.ok) return opened.value;
   throw new CliError(`--identity ${folder}: ${opened.error}`, EXIT_CONFIG);
 }
 
-function localIdentity(folder: string, id: string): Identity {
+/** Once the data folder is known to be the agent's to write to. */
+function localIdentity({ data, id }: AgentOptions): Identity {
+  const folder = join(resolve(data), "identity");
   try {
     return openLocalIdentity(folder, "agent", id);
   } catch (cause) {
@@ -190,10 +199,30 @@ function callhomeOf(options: AgentOptions, identity: Identity): CallhomeSettings
   };
 }
 
+/** Call home; and what keeps the node's identity good, with the cluster's door where its authority is. */
+function companionOf(settings: CallhomeSettings, identity: Identity): OpenCompanion {
+  return async (host) => {
+    const callhome = await openCallhome(settings, host);
+    if (!callhome.ok) return callhome;
+    const { log, address, port } = host;
+    const door = { hostname: address, port: port + DOOR_PORT_OFFSET };
+    const service = await beginIdentityService(identity, { log, door, doors: [] });
+    return ok({
+      routes: new Hono().route("/", callhome.value.routes).route("/", service.routes),
+      begin: () => callhome.value.begin(),
+      stop: async () => {
+        await callhome.value.stop();
+        await service.close();
+      },
+    });
+  };
+}
+
 async function runAgent(options: AgentOptions, isJson: boolean): Promise<void> {
   const log = (isJson ? jsonLog : stderrLog)(options.id, options.log);
+  const { hooksListen } = options;
   const identity = identityOf(options);
-  const callhome = callhomeOf(options, identity);
+  const callhome = identity === null ? null : callhomeOf(options, identity);
   const agent = await openAgent({
     id: options.id as NodeId,
     address: options.address,
@@ -205,8 +234,13 @@ async function runAgent(options: AgentOptions, isJson: boolean): Promise<void> {
     // Nobody to join: then this node is the beginning.
     found: options.found || options.join.length === 0,
     identity,
+    insecure: options.insecure,
+    hooks: hooksListen === null ? null : endpointOf(hooksListen, "--hooks-listen"),
     log,
-    companion: (host) => openCallhome(callhome, host),
+    companion: (host) => {
+      const own = identity ?? localIdentity(options);
+      return companionOf(callhome ?? callhomeOf(options, own), own)(host);
+    },
   });
   if (!agent.ok) throw new CliError(agent.error, EXIT_CONFIG);
   onSignals(() => agent.value.stop());
@@ -263,6 +297,10 @@ export function agentCommand(): Command {
       "--hooks-token-file <file>",
       "file of mode 0600: hooks of other machines need this token",
     )
+    .option(
+      "--hooks-listen <address:port>",
+      "hear hooks there too, in the clear (default, where agents speak TLS: 127.0.0.1, port + 2)",
+    )
     .option("--hooks-spool <folder>", "take the hooks that were left there while no agent ran")
     .option("--manager <url>", "call home by this manager; may be repeated, the best first", append)
     .option("--destination <url>", "where events end: the way around managers that fail")
@@ -279,6 +317,7 @@ export function agentCommand(): Command {
       "--identity <folder>",
       "certificates of init or join (default: identity in the data folder)",
     )
+    .option("--insecure", "speak in the clear on an address that others reach")
     .option("--log <level>", "fault, event or detail (default event)")
     .option("--json", "say what happens as JSON lines on standard output")
     .option("--config <file>", "read these settings from a TOML file; flags win over it")

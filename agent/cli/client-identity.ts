@@ -4,21 +4,16 @@
  * One that is named is always used. The operator's own is used only where TLS is spoken: the same user may try out agents
  * in the clear beside a real cluster.
  */
-import { existsSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
+
 import type { Identity } from "../identity/identity.ts";
+import { hasIdentity } from "../identity/io/identity-folder.ts";
 import { openIdentity } from "../identity/io/open-identity.ts";
 import { speaksTls } from "../net/io/tls-failure.ts";
 import { CliError, EXIT_CONFIG } from "./cli-error.ts";
+import { operatorFolder } from "./identity/folders.ts";
 
 export const IDENTITY_ENV = "HOLDFAST_IDENTITY";
 export const IDENTITY_FOLDER_SHOWN = "~/.config/holdfast/identity";
-
-export function operatorFolder(): string {
-  const config = process.env["XDG_CONFIG_HOME"] || join(homedir(), ".config");
-  return join(config, "holdfast", "identity");
-}
 
 function open(folder: string, named: string): Identity {
   const identity = openIdentity(folder);
@@ -44,6 +39,6 @@ export async function clientIdentity(
   const fromEnv = process.env[IDENTITY_ENV];
   if (fromEnv !== undefined && fromEnv !== "") return open(fromEnv, `${IDENTITY_ENV}=${fromEnv}`);
   const own = operatorFolder();
-  if (!existsSync(own) || !(await isAnySecure(addresses))) return null;
+  if (!hasIdentity(own) || !(await isAnySecure(addresses))) return null;
   return open(own, own);
 }

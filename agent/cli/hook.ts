@@ -117,11 +117,16 @@ async function tellAgent(
   const identity = await client.identity();
   const ask = { path: "/v1/hooks/event", timeoutMs, body };
   const answer = await askAgent<HookAnswer>({ ...ask, at: client.address, identity });
-  if (answer.ok || answer.error.kind !== "unauthorized" || identity !== null) return answer;
+  const mayBeDoor =
+    !answer.ok && (answer.error.kind === "unauthorized" || answer.error.kind === "unreachable");
+  if (!mayBeDoor || identity !== null) return answer;
   const colon = client.address.lastIndexOf(":");
   const port = Number(client.address.slice(colon + 1)) + HOOKS_PORT_OFFSET;
-  const at = `${client.address.slice(0, colon)}:${port}`;
-  return askAgent<HookAnswer>({ ...ask, at, identity: null });
+  for (const host of new Set([client.address.slice(0, colon), "127.0.0.1"])) {
+    const there = await askAgent<HookAnswer>({ ...ask, at: `${host}:${port}`, identity: null });
+    if (there.ok || there.error.kind !== "unreachable") return there;
+  }
+  return answer;
 }
 
 async function tell(

@@ -35,7 +35,8 @@ export class HoldfastCluster implements Cluster {
       const data = join(this.#hosts.folder, id);
       const shm = join(this.#hosts.sharedMemory, id);
       const seed = index === 0 ? ["--found"] : ["--join", `${this.#hosts.address(0)}:${PORT}`];
-      const flags = ["--id", id, "--address", address, "--data", data, "--shm", shm, ...seed];
+      const place = ["--address", address, "--insecure", "--data", data, "--shm", shm];
+      const flags = ["--id", id, ...place, ...seed];
       const argv = [...this.#command, "agent", ...flags];
       this.#views.push({ epoch: 0, members: [] });
       this.#agents.push(

@@ -43,9 +43,17 @@ describe("an agent", () => {
   });
 
   test("on an address of another machine says so", async () => {
-    const args = ["agent", "--id", "n9", "--address", "192.0.2.1", "--data"];
+    const args = ["agent", "--id", "n9", "--insecure", "--address", "192.0.2.1", "--data"];
     const line = oneLine(await holdfast([...args, join(cluster.folder, "x")]), 78);
     expect(line).toContain("192.0.2.1 is no address of this machine");
+  });
+
+  test("on an address that others reach, without an identity, names the remedy", async () => {
+    const args = ["agent", "--id", "n9", "--address", "192.0.2.1", "--data"];
+    const line = oneLine(await holdfast([...args, join(cluster.folder, "x")]), 78);
+    expect(line).toContain("agent n9 has no identity");
+    expect(line).toContain("holdfast join");
+    expect(line).toContain("--insecure");
   });
 
   test("on a folder of an unknown format touches nothing", async () => {

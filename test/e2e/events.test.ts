@@ -263,7 +263,7 @@ describe("a hook from another address", () => {
       const data = join(cluster.folder, "apart");
       const token = join(cluster.folder, "apart-token");
       writeFileSync(token, "a-token-of-some-length\n", { mode: 0o600 });
-      const agent = ["agent", "--id", "n1", "--address", "10.77.0.1", "--data", data];
+      const agent = ["agent", "--insecure", "--id", "n1", "--address", "10.77.0.1", "--data", data];
       const curlFrom = (from: string, more: string): string =>
         `curl -s -o /dev/null -w "%{http_code} " --interface ${from} --retry 20 --retry-connrefused --retry-delay 1 -d text=x ${more} http://10.77.0.1:7400/v1/hooks/event`;
       const script = [

@@ -7,7 +7,6 @@
  * start: an agent that silently hears nothing would be worse. Nothing of the sending side is made where neither a manager nor a
  * destination is named.
  */
-import { isIP } from "node:net";
 import { Hono } from "hono";
 import type { Bmc } from "../../../bmc/bmc.ts";
 import type { BmcError } from "../../../bmc/bmc-error.ts";
@@ -57,6 +56,8 @@ export interface CallhomeHost {
   readonly id: string;
   readonly address: string;
   readonly port: number;
+  /** Where BMCs that push reach it. */
+  readonly hooksOrigin: string;
   readonly dataFolder: string;
   readonly disk: Disk;
   readonly log: Log;
@@ -183,8 +184,7 @@ export async function openCallhome(
   }
   const pet = await hear(settings, host, keeper);
   if (!pet.ok) return pet;
-  const at = isIP(host.address) === 6 ? `[${host.address}]` : host.address;
-  const doors = new PushDoors(`http://${at}:${host.port}`);
+  const doors = new PushDoors(host.hooksOrigin);
   let away: Away | null = null;
   const shared = { keeper, doors, onChange: () => away?.onBmcChange() };
   const watchers = settings.bmcs.map((bmc) => watcherOf(bmc, settings, host, shared));

@@ -5,7 +5,7 @@
  * manager only reads, and a hook only tells of errors. Rates are far above what well-behaved programs of that kind do at their
  * busiest, and far below what would hold up the agent's probes.
  */
-import type { PrincipalRole } from "../../identity/identity.ts";
+import { type PrincipalRole, ROLES } from "../../identity/identity.ts";
 import type { RouteAccess } from "../../net/route-access.ts";
 import type { RateLimits } from "../../net/token-bucket.ts";
 
@@ -85,5 +85,14 @@ export const AGENT_ACCESS: readonly RouteAccess[] = [
   get("/v1/callhome/way", READERS),
   get("/v1/callhome/bmc", READERS),
   post("/v1/callhome/parcels", AGENTS, BULK, 4096 * KIB),
+  get("/v1/callhome", READERS),
+  get("/v1/callhome/events", READERS),
+  get("/v1/callhome/events/:id", READERS),
+  get("/v1/callhome/ledger", READERS),
+  post("/v1/callhome/events/:id/retry", OPERATORS),
+  post("/v1/callhome/test", OPERATORS),
+  // What the authority says is signed by it, and for everybody.
+  get("/v1/identity/bundle", ROLES),
+  post("/v1/identity/bundle", ROLES, CHANGE, null),
   ...HOOK_ACCESS,
 ];

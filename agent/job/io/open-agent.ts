@@ -6,25 +6,19 @@
  */
 import { mkdirSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Hono } from "hono";
+import { Hono } from "hono";
 import { createCore } from "../../../core/core.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import { shardRoutes } from "../../checkpoint/io/shard-routes.ts";
 import { openStore, type StoreClient, StoreOpenError } from "../../checkpoint/io/store-client.ts";
-import type { Identity } from "../../identity/identity.ts";
 import type { NodeId, Role } from "../../membership/membership.ts";
 import type { SavedMembership } from "../../membership/membership-events.ts";
 import { Membership } from "../../membership/membership-machine.ts";
-import { decodePacket, encodePacket } from "../../membership/packet-codec.ts";
-import type { Listener } from "../../net/io/listener.ts";
 import { keepPass } from "../../net/io/pass.ts";
-import { isSecure } from "../../net/io/secure.ts";
-import { startServer } from "../../net/io/server.ts";
 import { installSdk } from "../../proxy/io/sdk-install.ts";
 import type { Endpoint } from "../../runtime/datagrams.ts";
 import type { Disk } from "../../runtime/disk.ts";
 import { randomHex, randomSeed, realClock } from "../../runtime/io/clock.ts";
-import { type BindError, openDatagrams } from "../../runtime/io/datagrams.ts";
 import { folderDisk } from "../../runtime/io/disk.ts";
 import { ProcessNotes, processOwner } from "../../runtime/io/leftovers.ts";
 import type { Log } from "../../runtime/log.ts";
@@ -33,7 +27,7 @@ import type { JobRecord } from "../job.ts";
 import type { NodeConfig } from "../node-events.ts";
 import { NodeMachine } from "../node-machine.ts";
 import { orderByCore } from "../placement.ts";
-import { AGENT_ACCESS } from "./agent-access.ts";
+import { hooksOrigin, openPorts, type PortSettings, whyNotStarted } from "./agent-ports.ts";
 import { AgentProcess } from "./agent-process.ts";
 import { agentApi } from "./api.ts";
 import type { ClusterWatch } from "./cluster-watch.ts";
@@ -48,19 +42,14 @@ const PHASE_WITHIN_MS = 5_000;
 /** When all leave at once there is nobody to agree with. */
 const LEAVE_WITHIN_MS = 1_500;
 
-export interface AgentSettings {
+export interface AgentSettings extends PortSettings {
   readonly id: NodeId;
-  readonly address: string;
-  readonly port: number;
   readonly role: Role;
   readonly dataFolder: string;
   /** On tmpfs; the agent makes a folder of its own in it. */
   readonly sharedMemory: string;
   readonly seeds: readonly Endpoint[];
   readonly found: boolean;
-  /** null, or one without certificates: it speaks in the clear, and believes everybody. */
-  readonly identity: Identity | null;
-  readonly log: Log;
   /** What this agent does besides; null: nothing. */
   readonly companion: OpenCompanion | null;
 }
@@ -76,6 +65,8 @@ export interface CompanionHost {
   readonly id: string;
   readonly address: string;
   readonly port: number;
+  /** Where hooks, and BMCs that push, reach this agent. */
+  readonly hooksOrigin: string;
   readonly dataFolder: string;
   readonly disk: Disk;
   readonly log: Log;
@@ -93,18 +84,6 @@ export interface OpenAgent {
 
 /** One line for the user. */
 export type OpenFailure = string;
-
-function whyNotBound(error: BindError, settings: AgentSettings, protocol: string): string {
-  const at = `${settings.address}:${settings.port} (${protocol})`;
-  switch (error.kind) {
-    case "in-use":
-      return `${at} is in use by another program: stop that one, or choose another with --port or --address`;
-    case "no-address":
-      return `${settings.address} is no address of this machine: choose one of \`ip address\` with --address`;
-    case "io":
-      return `${at} cannot be listened on: ${error.detail}`;
-  }
-}
 
 /** What its folders in shared memory begin with, the same at every start with this data folder. */
 function sharedMemoryPrefix(settings: AgentSettings): string {
@@ -224,25 +203,6 @@ function machineOf(settings: AgentSettings, claimed: Claimed, store: StoreClient
   });
 }
 
-function serve(
-  settings: AgentSettings,
-  agent: AgentProcess,
-  store: StoreClient,
-  companion: Companion | null,
-): Result<Listener, BindError> {
-  const routes = agentApi(agent).route("/v1/shards", shardRoutes(store));
-  if (companion !== null) routes.route("/", companion.routes);
-  return startServer({
-    address: settings.address,
-    port: settings.port,
-    identity: settings.identity,
-    access: AGENT_ACCESS,
-    routes,
-    accept: (connection, from) => agent.links.accept(connection, from),
-    onDefect: agent.onDefect,
-  });
-}
-
 function openCompanion(
   settings: AgentSettings,
   { folder, disk }: Claimed,
@@ -252,20 +212,13 @@ function openCompanion(
   if (companion === null) return Promise.resolve(ok(null));
   const { onDefect } = agent;
   const dataFolder = folder.path;
-  return companion({ id, address, port, dataFolder, disk, log, cluster: agent, onDefect });
-}
-
-/** null: the identity is that of this node. */
-function whyNotOurs({ id, identity }: AgentSettings): string | null {
-  if (!isSecure(identity)) return null;
-  const { role, name, cluster } = identity.principal;
-  if (role === "agent" && name === id) return null;
-  return `the identity is of ${role} ${name} of ${cluster}, not of agent ${id}: give --id ${name}, or another folder with --identity`;
+  const own = { id, address, port, hooksOrigin: hooksOrigin(settings) };
+  return companion({ ...own, dataFolder, disk, log, cluster: agent, onDefect });
 }
 
 export async function openAgent(settings: AgentSettings): Promise<Result<OpenAgent, OpenFailure>> {
-  const stranger = whyNotOurs(settings);
-  if (stranger !== null) return err(stranger);
+  const why = whyNotStarted(settings);
+  if (why !== null) return err(why);
   const claimed = await claim(settings);
   if (!claimed.ok) return claimed;
   const { folder, disk, notes, sharedMemoryFolder, incarnation } = claimed.value;
@@ -305,31 +258,20 @@ export async function openAgent(settings: AgentSettings): Promise<Result<OpenAge
   };
   const companion = await openCompanion(settings, claimed.value, agent);
   if (!companion.ok) return abandon(companion.error);
-  const server = serve(settings, agent, store, companion.value);
-  if (!server.ok) {
+  const routes = agentApi(agent).route("/v1/shards", shardRoutes(store));
+  if (companion.value !== null) routes.route("/", companion.value.routes);
+  const ports = await openPorts(settings, agent, routes, companion.value?.routes ?? new Hono());
+  if (!ports.ok) {
     await companion.value?.stop();
-    return abandon(whyNotBound(server.error, settings, "TCP"));
+    return abandon(ports.error);
   }
-  const datagrams = await openDatagrams({
-    address: settings.address,
-    port: settings.port,
-    codec: { encode: encodePacket, decode: decodePacket },
-    onDatagram: (packet, from) => agent.hear(packet, from),
-    onGarbage: (address, bytes) =>
-      settings.log.say("detail", `${bytes} bytes of garbage over UDP from ${address}, dropped`),
-  });
-  if (!datagrams.ok) {
-    await companion.value?.stop();
-    await server.value.stop();
-    return abandon(whyNotBound(datagrams.error, settings, "UDP"));
-  }
-  agent.begin(datagrams.value, settings.seeds);
+  agent.begin(ports.value.datagrams, settings.seeds);
   companion.value?.begin();
   return ok({
     stop: async () => {
       await Promise.all([agent.leave(LEAVE_WITHIN_MS), companion.value?.stop()]);
       agent.stop();
-      await server.value.stop();
+      await ports.value.stop();
       endPass();
       await store.close();
       folder.release();

@@ -40,7 +40,7 @@ function start(node: string, identity: Identity | null): End {
     },
   });
   const server = startServer({
-    ...{ address: ADDRESS, port: 0, identity, access: [], routes: new Hono() },
+    ...{ address: ADDRESS, port: 0, identity, access: [], routes: new Hono(), isLinked: true },
     accept: (connection, from) => links.accept(connection, from),
     onDefect: (detail) => void events.push(`defect ${detail}`),
   });

@@ -49,6 +49,7 @@ function start(node: string, options: StartOptions = {}): End {
     port,
     identity,
     access: [],
+    isLinked: true,
     routes: new Hono(),
     accept: (connection, from) => links.accept(connection, from),
     onDefect: (detail) => events.push(`defect ${detail}`),

@@ -115,6 +115,11 @@ export class PeerLinks<Message> implements Links<Message> {
     return this.#peers.get(id)?.open != null;
   }
 
+  /** Why that node was put out of the cluster; null: it was not. Datagrams of such a node are not to be heard either. */
+  whyOut(id: string): string | null {
+    return this.#proofs.whyOut(id);
+  }
+
   close(id: string): void {
     const peer = this.#peers.get(id);
     if (peer === undefined) return;
@@ -278,7 +283,7 @@ export class PeerLinks<Message> implements Links<Message> {
   /** Somebody was revoked, or an authority is not believed any more. */
   #lookAgain(): void {
     for (const { id, open } of [...this.#peers.values()]) {
-      const why = open === null ? null : this.#proofs.whyNoLonger(open.hello);
+      const why = this.#proofs.whyOut(id);
       if (open === null || why === null) continue;
       this.#complain(`${id} is put out: ${why}; link closed`);
       open.connection.close(CLOSE.garbage, why);

@@ -3,7 +3,7 @@
  *
  * TLS shows that the other side has a certificate of an agent of this cluster, and Bun does not show which. So a hello carries a
  * token that is signed by the node it names, for exactly the node it is said to: an agent that is given one cannot use it
- * with a third. Without certificates there is nothing to prove, and everybody is taken at his word.
+ * with a third. The last proof of each node is kept, and looked at again whenever certificates or revocations change. Without certificates there is nothing to prove, and everybody is taken at his word.
  */
 
 import type { Envelope } from "../../identity/identity.ts";
@@ -12,13 +12,28 @@ import { makeToken } from "../../identity/io/bearer.ts";
 import type { Hello } from "../frames.ts";
 import { checkerOf, isSecure } from "./secure.ts";
 
+/** Of so many nodes the last proof is remembered. */
+const PROOFS_MAX = 4096;
+
 export class PeerProofs {
   readonly #identity: Identity | null;
   readonly #forget: () => void;
+  readonly #proofs = new Map<string, string>();
+  /** Nodes whose last proof is by a certificate that is not believed any more. */
+  readonly #out = new Map<string, string>();
 
   constructor(identity: Identity | null, onChange: () => void) {
     this.#identity = identity;
-    this.#forget = identity === null ? () => undefined : identity.onChange(onChange);
+    const look = (): void => {
+      this.#lookAgain();
+      onChange();
+    };
+    this.#forget = identity === null ? () => undefined : identity.onChange(look);
+  }
+
+  /** Why that node is not to be heard any more, by whatever way; null: it may be. */
+  whyOut(node: string): string | null {
+    return this.#out.get(node) ?? null;
   }
 
   /** null: nothing is proved here. */
@@ -38,24 +53,34 @@ export class PeerProofs {
     if (!checked.ok) return `it says it is ${hello.node}: ${checked.error.detail}`;
     const { role, name, cluster } = checked.value;
     const isIt = role === "agent" && name === hello.node && cluster === identity.principal.cluster;
+    if (isIt) this.#remember(name, hello.proof);
     return isIt ? null : `it says it is ${hello.node} and proves to be ${role} ${name}`;
   }
 
-  /** Of a hello that was proved before: whether its signer would still be believed. */
-  whyNoLonger(hello: Hello): string | null {
-    const identity = this.#identity;
-    if (!isSecure(identity) || hello.proof === undefined) return null;
-    try {
-      const text = Buffer.from(hello.proof, "base64url").toString("utf8");
-      const verified = identity.verifier.verify(
-        JSON.parse(text) as Envelope,
-        TOKEN_TYPE,
-        Date.now(),
-      );
-      return verified.ok ? null : verified.error.detail;
-    } catch {
-      return "its proof cannot be read";
+  #remember(node: string, proof: string): void {
+    this.#out.delete(node);
+    this.#proofs.delete(node);
+    this.#proofs.set(node, proof);
+    if (this.#proofs.size <= PROOFS_MAX) return;
+    const oldest = this.#proofs.keys().next();
+    if (oldest.done !== true) this.#proofs.delete(oldest.value);
+  }
+
+  #lookAgain(): void {
+    for (const [node, proof] of this.#proofs) {
+      const why = this.#whyNoLonger(proof);
+      if (why === null) this.#out.delete(node);
+      else this.#out.set(node, why);
     }
+  }
+
+  /** A certificate that has ended meanwhile is no reason: a node renews it while its links stay. */
+  #whyNoLonger(proof: string): string | null {
+    const identity = this.#identity;
+    if (!isSecure(identity)) return null;
+    const envelope = JSON.parse(Buffer.from(proof, "base64url").toString("utf8")) as Envelope;
+    const verified = identity.verifier.verify(envelope, TOKEN_TYPE, Date.now());
+    return verified.ok || verified.error.kind === "expired" ? null : verified.error.detail;
   }
 
   close(): void {

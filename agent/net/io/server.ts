@@ -30,6 +30,8 @@ export interface ServerOptions {
   readonly identity: Identity | null;
   readonly access: readonly RouteAccess[];
   readonly routes: Hono;
+  /** Whether agents make links here. */
+  readonly isLinked: boolean;
   /** `from`: by TLS and its token it is that agent. */
   readonly accept: (connection: Connection, from: string) => Inbound;
   readonly onDefect: (detail: string) => void;
@@ -99,7 +101,7 @@ export function startServer(options: ServerOptions): Result<Listener, BindError>
       // Bounded by the table of routes, and by those that take shards themselves.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       fetch: (request, bun) =>
-        new URL(request.url).pathname === PEER_PATH
+        options.isLinked && new URL(request.url).pathname === PEER_PATH
           ? upgrade(request, bun)
           : // Routes that wait for a slow disk lift the idle timeout of their request through the server.
             app.fetch(request, bun),

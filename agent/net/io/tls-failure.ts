@@ -41,14 +41,20 @@ function ownFault({ signer, verifier }: Identity): string | null {
   return verified.ok ? null : verified.error.detail;
 }
 
+function isOfCertificate(error: Error | null): boolean {
+  const code = (error as { code?: string } | null)?.code;
+  return code !== undefined && (SERVER_FAULTS.has(code) || STRANGER_CODES.has(code));
+}
+
 /** Whether it is TLS that is spoken there, whoever it may be. Never rejects. */
 export function speaksTls(hostname: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     let socket: Bun.Socket | null = null;
     const over = (speaks: boolean): void => {
       clearTimeout(timer);
-      socket?.terminate();
+      // First: to terminate calls `close` at once.
       resolve(speaks);
+      socket?.terminate();
     };
     const timer = setTimeout(() => over(false), HANDSHAKE_WITHIN_MS);
     Bun.connect({
@@ -57,8 +63,8 @@ export function speaksTls(hostname: string, port: number): Promise<boolean> {
         open: (opened) => {
           socket = opened;
         },
-        // A server that wants a certificate has shown its own by then, whatever comes of it.
-        handshake: (_socket, isDone) => over(isDone),
+        // A server that wants a certificate has shown its own by then, which is judged, and that is no matter here.
+        handshake: (_socket, isDone, error) => over(isDone || isOfCertificate(error)),
         data: () => undefined,
         close: () => over(false),
         error: () => over(false),

@@ -9,6 +9,7 @@ import { err, ok, type Result } from "../../../core/result.ts";
 import type { Datagrams, OnDatagram } from "../datagrams.ts";
 
 export interface PacketCodec<Packet> {
+  /** Empty: it cannot be said now, and is not sent. */
   encode(packet: Packet): Uint8Array;
   /** null: not one of ours, or damaged. */
   decode(bytes: Uint8Array): Packet | null;
@@ -59,7 +60,8 @@ export async function openDatagrams<Packet>(
     return ok({
       send: (to, packet) => {
         try {
-          socket.send(codec.encode(packet), to.port, to.address);
+          const bytes = codec.encode(packet);
+          if (bytes.byteLength > 0) socket.send(bytes, to.port, to.address);
         } catch {
           // Lost, see above.
         }
