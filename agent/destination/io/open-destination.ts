@@ -45,6 +45,8 @@ export interface DestinationSettings {
   readonly nowMs?: () => number;
   /** For tests: what stands before every route. */
   readonly before?: Hono;
+  /** What else is answered on this port, such as uploads of service data; bodies up to `BODY_BYTES_MAX`, roles are its own affair. */
+  readonly also?: Hono;
 }
 
 export interface Destination {
@@ -122,6 +124,7 @@ function routesOf(parts: Parts): Hono {
   );
   const status = (): DestinationStatus => statusOf(parts);
   app.route("/", ticketRoutes({ identity, store, intake, stream, status, nowMs }));
+  if (settings.also !== undefined) app.route("/", settings.also);
   app.notFound((context) =>
     problemResponse({ kind: "not-found", detail: `no such path: ${context.req.path}` }),
   );
