@@ -118,13 +118,15 @@ export class TestEmulator {
   readonly lan: string;
   readonly basic: string;
   readonly terminal: string;
+  /** Empty where it was not asked for. */
+  readonly redfish: string;
 
   private constructor(folder: string, running: Running, urls: readonly string[]) {
-    this.folder = folder;
     this.folder = folder;
     this.running = running;
     this.lan = urls.find((url) => url.startsWith("lan:")) ?? "";
     this.basic = urls.find((url) => url.startsWith("serial:")) ?? "";
+    this.redfish = urls.find((url) => url.startsWith("redfish")) ?? "";
     this.terminal = this.basic.replace("mode=basic", "mode=terminal");
   }
 
