@@ -66,10 +66,15 @@ export class Redactor {
   readonly #userRules: readonly RedactRule[];
   readonly #literals: RegExp | null;
   readonly #hasAddresses: boolean;
-  readonly #addresses = new Map<string, string>();
+  readonly #settings: RedactSettings;
+  readonly #addresses: Map<string, string>;
   #counts = new Map<string, number>();
 
-  constructor({ rules, literals, hasAddresses }: RedactSettings) {
+  /** `addresses`: names that were given before. */
+  constructor(settings: RedactSettings, addresses: Map<string, string> = new Map()) {
+    const { rules, literals, hasAddresses } = settings;
+    this.#settings = settings;
+    this.#addresses = addresses;
     this.#rules = RULES;
     this.#userRules = rules;
     this.#hasAddresses = hasAddresses;
@@ -87,6 +92,11 @@ export class Redactor {
       ...(this.#hasAddresses ? ["mac", "ip"] : []),
     ];
     return ["pem", ...names, ...more];
+  }
+
+  /** With counts of its own, for what is gathered at the same time; addresses keep their names. */
+  another(): Redactor {
+    return new Redactor(this.#settings, this.#addresses);
   }
 
   /** What was taken out since the last call, by rule. */
