@@ -96,7 +96,7 @@ class Asker {
 
   async ask<Answer>(role: string, url: string): Promise<Answer | null> {
     const answered = new Promise<string>((resolve) => this.#waiting.push(resolve));
-    this.#child.stdin.write(`${JSON.stringify({ role, url })}\n`);
+    void this.#child.stdin.write(`${JSON.stringify({ role, url })}\n`);
     await this.#child.stdin.flush();
     return JSON.parse(await answered) as Answer | null;
   }

@@ -3,6 +3,8 @@
  */
 import { type Child, h } from "./dom.ts";
 
+const MANAGER_PORT = 7443;
+
 export function emptyState(title: string, text: Child, command: string | null): HTMLElement {
   return h(
     "div",
@@ -13,7 +15,7 @@ export function emptyState(title: string, text: Child, command: string | null): 
   );
 }
 
-/** The manager as an agent is told it: where this page came from. */
-export function ownAddress(): string {
-  return location.origin;
+/** Where agents reach the manager, by default: the page has a door of its own, on the same machine. */
+export function managerAddress(): string {
+  return `${location.hostname}:${MANAGER_PORT}`;
 }

@@ -3,7 +3,7 @@
  */
 import type { EventRow } from "../api.ts";
 import { byId, h, setAttribute, setText } from "./dom.ts";
-import { emptyState, ownAddress } from "./empty.ts";
+import { emptyState } from "./empty.ts";
 import { type EventGravity, type Filter, GRAVITIES, type StateFilter } from "./filters.ts";
 import { counted, duration, grouped, moment } from "./format.ts";
 import { severityMark } from "./marks.ts";
@@ -175,7 +175,7 @@ export class EventsView {
         emptyState(
           "No event yet",
           "What an agent sees in its BMC, is told by a hook, or finds out itself appears here within a second. Send one to see its way:",
-          `holdfast callhome test --manager ${ownAddress()}`,
+          "holdfast callhome test",
         ),
       );
     }

@@ -3,7 +3,7 @@
  */
 import type { NodeRow } from "../api.ts";
 import { byId, h, setText } from "./dom.ts";
-import { emptyState, ownAddress } from "./empty.ts";
+import { emptyState, managerAddress } from "./empty.ts";
 import { ago, counted, grouped } from "./format.ts";
 import { badge, severityMark, stateDot } from "./marks.ts";
 import { VirtualList } from "./virtual-list.ts";
@@ -37,6 +37,12 @@ function bmcCell({ bmcs }: NodeRow): Node | string {
 function waitingCell({ outbox }: NodeRow): Node | string {
   if (outbox === null) return "–";
   return outbox.queued === 0 ? "0" : badge(grouped(outbox.queued), "warn");
+}
+
+/** Of one that is alive the manager does not tell each sign of life. */
+function seenText({ seenMs, state }: NodeRow, nowMs: number): string {
+  if (state === "alive") return "now";
+  return seenMs === null ? "never" : ago(seenMs, nowMs);
 }
 
 export class NodesView {
@@ -99,7 +105,7 @@ export class NodesView {
       bmcCell(row),
       waitingCell(row),
       row.openTickets === 0 ? "–" : h("span", {}, worst, ` ${row.openTickets}`),
-      row.seenMs === null ? "never" : row.isStreaming ? "live" : ago(row.seenMs, this.#nowMs),
+      seenText(row, this.#nowMs),
     ];
   }
 
@@ -137,8 +143,8 @@ export class NodesView {
       this.#empty.append(
         emptyState(
           "No agent reports yet",
-          "Start one on each node and tell it where this manager is:",
-          `holdfast agent --manager ${ownAddress()}`,
+          "Start one on each node, and tell it where this manager listens for nodes, as it said when it started:",
+          `holdfast agent --id n1 --found --data FOLDER --manager ${managerAddress()}`,
         ),
       );
     }

@@ -29,7 +29,7 @@ async function namelessControls(page: Page): Promise<readonly string[]> {
 }
 
 /** Serialized into the page: it may use nothing from outside. */
-function breaches(): readonly string[] {
+function idBreaches(): readonly string[] {
   const found: string[] = [];
   const seen = new Set<string>();
   for (const element of document.querySelectorAll("[id]")) {
@@ -42,6 +42,12 @@ function breaches(): readonly string[] {
       if (document.getElementById(id) === null) found.push(`${attribute}=${id} names nothing`);
     }
   }
+  return found;
+}
+
+/** Serialized into the page too: landmarks and headings. */
+function structureBreaches(): readonly string[] {
+  const found: string[] = [];
   if (document.documentElement.lang === "") found.push("no language");
   if (document.querySelectorAll("main, header.top, footer").length !== 3) found.push("landmarks");
   if (document.querySelectorAll("h1").length !== 1) found.push("not one h1");
@@ -51,6 +57,12 @@ function breaches(): readonly string[] {
     if (own > level + 1) found.push(`h${own} after h${level}: ${heading.textContent}`);
     level = own;
   }
+  return found;
+}
+
+/** Serialized into the page too: keyboard, room, size. */
+function useBreaches(): readonly string[] {
+  const found: string[] = [];
   for (const element of document.querySelectorAll("[tabindex]")) {
     if (Number(element.getAttribute("tabindex")) > 0) found.push(`tabindex > 0 on ${element.id}`);
   }
@@ -134,7 +146,9 @@ function contrastBreaches(): readonly string[] {
 export async function auditPage(page: Page): Promise<readonly string[]> {
   return [
     ...(await namelessControls(page)),
-    ...(await page.evaluate(breaches)),
+    ...(await page.evaluate(idBreaches)),
+    ...(await page.evaluate(structureBreaches)),
+    ...(await page.evaluate(useBreaches)),
     ...(await page.evaluate(contrastBreaches)),
   ];
 }
