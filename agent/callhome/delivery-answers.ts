@@ -46,7 +46,12 @@ export function failOver(
 ): void {
   state.record(event.id, "retried", path.path, why);
   // A manager says one day what became of it; a peer has no such duty.
-  state.avoid(event, path, path.path.kind === "manager" ? "held" : "turned-away");
+  if (path.path.kind === "manager") {
+    state.avoid(event, path, "held");
+    path.rearm(state.nowMs, state.random);
+  } else {
+    state.avoid(event, path, "turned-away");
+  }
   event.keptBy = null;
   event.hasFailedOver = true;
   state.wait(event, why);
@@ -249,8 +254,8 @@ export function onManagerBack(state: DeliveryState, path: PathState): void {
   const asked: OpenEvent[] = [];
   for (const event of state.events.values()) {
     const mayHave = event.touched?.has(path.key) === true || event.avoid?.get(path.key) === "held";
-    const isFree = event.place === "waiting" || event.place === "kept";
-    if (isFree && (mayHave || event.keptBy === path.key)) asked.push(event);
+    const isKept = event.place === "kept" && event.keptBy === path.key;
+    if (isKept || (event.place === "waiting" && mayHave)) asked.push(event);
   }
   path.isBack = true;
   if (asked.length > 0) ask(state, path, asked);
@@ -259,6 +264,10 @@ export function onManagerBack(state: DeliveryState, path: PathState): void {
 /** What it holds and did not deliver: a receipt may have been lost, or the event. */
 export function recheck(state: DeliveryState, path: PathState): void {
   path.recheckMs = null;
+  if (path.isAsking) {
+    path.rearm(state.nowMs, state.random);
+    return;
+  }
   path.isBack = false;
   const held: OpenEvent[] = [];
   for (const event of state.events.values()) {

@@ -130,7 +130,7 @@ export class PathState {
     return true;
   }
 
-  /** A manager lives. True: it was dead or is another process than before, so what it holds is to be compared. */
+  /** A manager lives. True: it was dead, is another process or relays again, so what it holds is to be compared. */
   beat(epoch: string, canRelay: boolean, nowMs: number): boolean {
     const isOther = this.epoch !== null && this.epoch !== epoch;
     const wasSilent = nowMs - this.beatMs > BEATS_MISSED_MS;
@@ -138,6 +138,7 @@ export class PathState {
     this.epoch = epoch;
     this.beatMs = nowMs;
     this.lostWhy = null;
+    const relaysAgain = canRelay && this.isSkirted;
     if (canRelay) {
       this.cannotRelayMs = null;
       this.isSkirted = false;
@@ -151,7 +152,7 @@ export class PathState {
       this.why = "its beats come";
       this.backoffUntilMs = 0;
     }
-    return isBack || isOther || (isFirst && wasSilent);
+    return isBack || isOther || relaysAgain || (isFirst && wasSilent);
   }
 
   /** R2 of something it was given is missing. */

@@ -141,7 +141,11 @@ export class DeliveryState {
     event.avoid ??= new Map();
     event.avoid.set(path.key, why);
     if (why === "turned-away") event.turnCount++;
-    if (isListed) this.waiting.add(event);
+    if (!isListed) return;
+    this.waiting.add(event);
+    if (why === "turned-away") {
+      this.due.set(event, this.nowMs + backoffMs(event.turnCount, this.random));
+    }
   }
 
   /** Of one cause, of one path; null: whatever it is. */

@@ -222,46 +222,60 @@ function raiseSome(world: World, random: Prng, untilMs: number): void {
   world.time.after(1_000, next);
 }
 
+interface Play {
+  readonly world: World;
+  readonly weather: Weather;
+  settledMs: number | null;
+}
+
+/** Throws a `Violation` where something is wrong. */
+function playOut(play: Play, random: Prng, stormMs: number): void {
+  const { world, weather } = play;
+  raiseSome(world, random.fork("events"), stormMs);
+  const gapMs = 500 * 2 ** (random.unit() * 5);
+  while (world.time.nowMs() < stormMs) {
+    world.runMs(random.unit() * gapMs);
+    weather.strike();
+  }
+  weather.calm();
+  play.settledMs = world.settleMs(SETTLE_MS_MAX);
+  if (play.settledMs !== null) return;
+  throw new Violation("liveness", "not delivered", world.referee.settled(world.nodes) ?? "");
+}
+
+function failureOf(cause: unknown): CallhomeFailure {
+  if (cause instanceof Violation) {
+    return { kind: cause.kind, rule: cause.rule, text: cause.message };
+  }
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  return { kind: "crash", rule: "crash", text };
+}
+
 export function runCallhomeHistory(options: CallhomeHistoryOptions): CallhomeResult {
   const random = prng(options.seed).fork("play");
-  const stormMs = (options.seconds ?? 60) * 1_000;
-  let world: World | null = null;
-  let weather: Weather | null = null;
-  let settledMs: number | null = null;
+  const world = drawWorld(options);
+  for (const manager of world.managers) manager.knowsPermanent = random.below(2) === 0;
+  options.change?.(world);
+  const state: Play = {
+    world,
+    weather: new Weather(world, random.fork("weather")),
+    settledMs: null,
+  };
   let failure: CallhomeFailure | null = null;
   try {
-    world = drawWorld(options);
-    for (const manager of world.managers) manager.knowsPermanent = random.below(2) === 0;
-    options.change?.(world);
-    weather = new Weather(world, random.fork("weather"));
-    raiseSome(world, random.fork("events"), stormMs);
-    const gapMs = 500 * 2 ** (random.unit() * 5);
-    while (world.time.nowMs() < stormMs) {
-      world.runMs(random.unit() * gapMs);
-      weather.strike();
-    }
-    weather.calm();
-    settledMs = world.settleMs(SETTLE_MS_MAX);
-    if (settledMs === null) {
-      const text = world.referee.settled(world.nodes) ?? "";
-      failure = { kind: "liveness", rule: "not delivered", text };
-    }
+    playOut(state, random, (options.seconds ?? 60) * 1_000);
   } catch (cause) {
-    if (cause instanceof Violation) {
-      failure = { kind: cause.kind, rule: cause.rule, text: cause.message };
-    } else {
-      const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-      failure = { kind: "crash", rule: "crash", text };
-    }
+    failure = failureOf(cause);
   }
+  const { referee, nodes } = world;
   return {
     seed: options.seed,
     failure,
-    events: world?.referee.count ?? 0,
-    steps: world?.nodes.reduce((sum, { steps }) => sum + steps, 0) ?? 0,
-    faults: weather?.count ?? 0,
-    failOvers: world?.referee.failOvers ?? 0,
-    duplicates: world?.referee.duplicates ?? 0,
-    settledMs,
+    events: referee.count,
+    steps: nodes.reduce((sum, { steps }) => sum + steps, 0),
+    faults: state.weather.count,
+    failOvers: referee.failOvers,
+    duplicates: referee.duplicates,
+    settledMs: state.settledMs,
   };
 }

@@ -239,6 +239,9 @@ export class Referee {
 
   #check(node: SimNode, effect: DeliveryEffect): void {
     if (effect.kind === "close") this.#closed(effect.id, effect.as);
+    if (effect.kind === "record" && effect.step.step === "retried") {
+      this.#givenUp(node.party.name, effect.step.id, effect.step.path);
+    }
     if (effect.kind === "ask-digest") {
       const { name, kind } = effect.path;
       this.#asks.set(`${node.party.name}/${effect.request}`, `${kind} ${name}`);
@@ -259,6 +262,15 @@ export class Referee {
     // Those whose time has passed are still under way on the wire until the other side gives up.
     holds(isSpread || count <= REQUESTS_MAX * 2, "requests", () => `${count} under way to ${key}`);
     for (const id of ids) this.#sent(node.party.name, id, path, request);
+  }
+
+  /** It is judged when it is decided: the next path may be found much later. */
+  #givenUp(node: string, id: string, path: Path | null): void {
+    const last = this.#events.get(id)?.last;
+    if (!last || path === null || last.path !== `${path.kind} ${path.name}`) return;
+    const nowMs = this.#time.nowMs();
+    this.#missedR2(node, last, nowMs);
+    if (this.#mayGoOn(node, last, nowMs) !== null) last.isOver = true;
   }
 
   #sent(node: string, id: string, path: Path, request: number): void {
