@@ -17,6 +17,8 @@ export interface ClusterJob {
   readonly placement: readonly NodeId[];
   /** Who keeps the copy of each rank's states; null: nobody. */
   readonly partners: readonly (NodeId | null)[];
+  /** Where it went back to, oldest first. */
+  readonly lineage?: readonly { readonly epoch: number; readonly base: number }[] | undefined;
   readonly sealed: number;
   readonly exitCode: number | null;
   readonly verdict: string | null;

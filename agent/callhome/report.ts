@@ -61,6 +61,12 @@ export interface ReportedStatus {
   };
 }
 
+/** A job went back to the version `base` at that epoch. */
+export interface ReportedRollback {
+  readonly epoch: number;
+  readonly base: number;
+}
+
 export interface ReportedJob {
   readonly id: string;
   readonly state: "starting" | "running" | "recovering" | "ended" | "lost";
@@ -71,6 +77,8 @@ export interface ReportedJob {
   readonly placement: readonly string[];
   /** Newest sealed version; 0 for none. */
   readonly sealed: number;
+  /** Oldest first; not told by agents of before. */
+  readonly rollbacks?: readonly ReportedRollback[] | undefined;
   readonly exitCode: number | null;
   readonly verdict: string | null;
   readonly argv: readonly string[];
@@ -205,6 +213,10 @@ const jobSchema: z.ZodType<ReportedJob> = z.object({
   ranks: count,
   placement: z.array(name).max(65_536),
   sealed: count,
+  rollbacks: z
+    .array(z.object({ epoch: count, base: count }))
+    .max(64)
+    .optional(),
   exitCode: z.number().int().nullable(),
   verdict: z.string().max(4_096).nullable(),
   argv: z.array(z.string().max(4_096)).max(256),

@@ -146,6 +146,7 @@ export const jobRowSchema: z.ZodType<JobRow> = z.object({
   placement: z.array(z.string()),
   sealed: count,
   versions: z.array(z.object({ version: count, nodes: z.array(z.string()), ranks: count })),
+  rollbacks: z.array(z.object({ epoch: count, base: count })).optional(),
   exitCode: z.number().nullable(),
   verdict: z.string().nullable(),
   argv: z.array(z.string()),

@@ -6,7 +6,7 @@
  * not know. What agents send is not here: events are `agent/callhome/protocol.ts`, reports are `agent/callhome/report.ts`.
  */
 import type { EventWay, Severity } from "../../bmc/bmc.ts";
-import type { ReportedBmc, ReportedPath } from "../callhome/report.ts";
+import type { ReportedBmc, ReportedPath, ReportedRollback } from "../callhome/report.ts";
 
 export const SUMMARY_PATH = "/v1/summary";
 export const NODES_PATH = "/v1/nodes";
@@ -194,6 +194,8 @@ export interface JobRow {
   readonly sealed: number;
   /** Newest first, 64 at most. */
   readonly versions: readonly JobVersionRow[];
+  /** Where it went back to, oldest first; not told by agents of before. */
+  readonly rollbacks?: readonly ReportedRollback[] | undefined;
   readonly exitCode: number | null;
   readonly verdict: string | null;
   readonly argv: readonly string[];

@@ -24,6 +24,7 @@ import {
 import { askJson, type Caller } from "./parcels-client.ts";
 
 const ANSWER_WITHIN_MS = 3_000;
+const ROLLBACKS_MAX = 64;
 const SEALED_MAX = 64;
 const HELD_MAX = 16_384;
 const JOBS_MAX = 4_096;
@@ -75,7 +76,9 @@ function reportedStatus(cluster: ClusterWatch): ReportedStatus {
 function reportedJob(record: ClusterJob): ReportedJob {
   const { spec, epoch, revision, state, placement, sealed, exitCode, verdict } = record;
   const { id, ranks, argv } = spec;
+  const rollbacks = (record.lineage ?? []).slice(-ROLLBACKS_MAX);
   return {
+    rollbacks: rollbacks.map(({ epoch: at, base }) => ({ epoch: at, base })),
     ...{ id, state, epoch, revision, ranks, placement, sealed, exitCode },
     verdict: verdict === null ? null : cut(verdict),
     argv: argv.slice(0, ARGUMENTS_MAX).map(cut),

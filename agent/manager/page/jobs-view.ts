@@ -1,17 +1,12 @@
 /**
  * The jobs: where each rank runs, which versions are sealed and whole, what was rolled back. The newest few, the rest on request.
  */
+import type { ReportedRollback } from "../../callhome/report.ts";
 import type { JobRow } from "../api.ts";
 import { byId, h, setText } from "./dom.ts";
 import { emptyState } from "./empty.ts";
 import { counted, listed, runs } from "./format.ts";
 import { badge } from "./marks.ts";
-
-/** A rollback as a node's report tells it, where it does. */
-interface Rolled {
-  readonly epoch: number;
-  readonly base: number;
-}
 
 const SHOWN_AT_FIRST = 12;
 const NODES_MOST = 12;
@@ -57,7 +52,7 @@ function placementLine({ placement }: JobRow): HTMLElement {
   return h("ul", { class: "job-line ranks", "aria-label": "Ranks and their nodes" }, ...chips);
 }
 
-function versionsLine(job: JobRow, back: Rolled | null): HTMLElement {
+function versionsLine(job: JobRow, back: ReportedRollback | null): HTMLElement {
   const squares = job.versions.slice(0, VERSIONS_MOST).map(({ version, nodes, ranks }) => {
     const isWhole = ranks >= job.ranks;
     const held = isWhole ? "whole" : `${ranks} of ${job.ranks} ranks`;
@@ -79,13 +74,8 @@ function versionsLine(job: JobRow, back: Rolled | null): HTMLElement {
   );
 }
 
-function rollbacksOf(job: JobRow): readonly Rolled[] {
-  const told = (job as JobRow & { readonly rollbacks?: readonly Rolled[] }).rollbacks;
-  return Array.isArray(told) ? told : [];
-}
-
 function card(job: JobRow): HTMLElement {
-  const rollbacks = rollbacksOf(job);
+  const rollbacks = job.rollbacks ?? [];
   const back = rollbacks.at(-1) ?? null;
   const code = job.exitCode === null ? "" : `, code ${job.exitCode}`;
   return h(

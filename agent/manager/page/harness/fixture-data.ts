@@ -252,7 +252,7 @@ export function workingCluster(nowMs: number): FixtureRows {
     nodes,
     events,
     tickets: ticketsOf(events, nowMs),
-    jobs: jobRows(nowMs, deadMs),
+    jobs: jobRows(nowMs),
     epochs: epochRows(nowMs, deadMs),
   };
 }
@@ -279,7 +279,7 @@ function ticketsOf(events: readonly EventRow[], nowMs: number): TicketRow[] {
   });
 }
 
-function jobRows(nowMs: number, deadMs: number): JobRow[] {
+function jobRows(nowMs: number): JobRow[] {
   const versions = [24, 23, 22, 19].map((version, index) => ({
     version,
     nodes: index === 3 ? ["n1", "n2"] : ["n1", "n2", "n4", "n5"],
@@ -293,7 +293,7 @@ function jobRows(nowMs: number, deadMs: number): JobRow[] {
     reportedBy: "n1",
     reportedMs: nowMs,
   };
-  const running: JobRow & { readonly rollbacks: readonly object[] } = {
+  const running: JobRow = {
     ...base,
     id: "j-5be1c0de",
     state: "running",
@@ -302,7 +302,7 @@ function jobRows(nowMs: number, deadMs: number): JobRow[] {
     sealed: 24,
     versions,
     argv: ["bun", "train.ts", "--steps", "40000"],
-    rollbacks: [{ epoch: 6, base: 22, atMs: deadMs }],
+    rollbacks: [{ epoch: 6, base: 22 }],
   };
   return [
     running,
