@@ -48,6 +48,15 @@ describe("what leaves for support", () => {
     expect(out.judge(end).goes).toBe(false);
   });
 
+  test("is the end of each threshold that one sensor had crossed", () => {
+    const out = new Departures();
+    for (const severity of ["warning", "critical"] as const) out.judge(eventOf({ severity }));
+    const end = eventOf({ severity: "ok", isAssertion: false });
+    expect([out.judge(end), out.judge(end), out.judge(end)].map(({ goes }) => goes)).toEqual([
+      ...[true, true, false],
+    ]);
+  });
+
   test("is what its source wishes, above and below the floor", () => {
     const out = new Departures();
     expect(out.judge(eventOf({ severity: "ok", extra: { callhome: "yes" } })).goes).toBe(true);

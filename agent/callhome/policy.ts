@@ -32,8 +32,8 @@ export function componentOf({ system, category, subject }: BmcEvent): string {
 
 export class Departures {
   readonly #policy: CallhomePolicy;
-  /** Components with something asserted that left and was not taken back. */
-  readonly #asserted = new Set<string>();
+  /** Of components, how many assertions left and were not taken back: a sensor may cross several thresholds at a time. */
+  readonly #asserted = new Map<string, number>();
 
   constructor(policy: CallhomePolicy = DEFAULT_POLICY) {
     this.#policy = policy;
@@ -49,11 +49,12 @@ export class Departures {
   /** One that left before a restart; given in order of time. */
   remember(event: BmcEvent): void {
     const component = componentOf(event);
+    const count = (this.#asserted.get(component) ?? 0) + (event.isAssertion ? 1 : -1);
     this.#asserted.delete(component);
-    if (!event.isAssertion) return;
-    this.#asserted.add(component);
+    if (count <= 0) return;
+    this.#asserted.set(component, count);
     if (this.#asserted.size <= REMEMBERED_MAX) return;
-    for (const oldest of this.#asserted) {
+    for (const oldest of this.#asserted.keys()) {
       this.#asserted.delete(oldest);
       return;
     }

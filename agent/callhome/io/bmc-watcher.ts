@@ -5,7 +5,7 @@
  * again, which the book knows, and forgets none. Opening again waits a second at first, a minute at most; a watch that runs
  * looks after itself.
  */
-import type { Bmc, PushDoor, WatchMemory, WatchNotice } from "../../../bmc/bmc.ts";
+import type { Bmc, BmcEvent, PushDoor, WatchMemory, WatchNotice } from "../../../bmc/bmc.ts";
 import type { BmcError } from "../../../bmc/bmc-error.ts";
 import { BMC_ERRORS } from "../../../bmc/bmc-error.ts";
 import type { Result } from "../../../core/result.ts";
@@ -30,6 +30,8 @@ export interface WatcherParts {
   readonly log: Log;
   /** What another node's watch of this BMC told last: this one goes on from there, under the same ids. */
   readonly inherited?: Inherited | null;
+  /** Node whose machine it is, where that is another one: said with each event. */
+  readonly ofNode?: string | null;
   /** The state, the system or the memory has changed. */
   readonly onChange?: () => void;
 }
@@ -155,7 +157,7 @@ export class BmcWatcher {
     const watch = bmc.watch(
       { pollMs, memory: this.#memory, tellsOld: false, push: door },
       {
-        onEvent: (event) => void keeper.take(event),
+        onEvent: (event) => void keeper.take(this.#ofNode(event)),
         onMemory: (memory) => {
           void this.#keep(memory);
           begin();
@@ -171,6 +173,12 @@ export class BmcWatcher {
     this.#bmc = null;
     await watch.stop();
     await bmc.close();
+  }
+
+  /** Nothing that its id is made of. */
+  #ofNode(event: BmcEvent): BmcEvent {
+    const { ofNode = null } = this.#parts;
+    return ofNode === null ? event : { ...event, extra: { ...event.extra, node: ofNode } };
   }
 
   async #learnGuid(bmc: Bmc): Promise<void> {

@@ -188,6 +188,7 @@ export class StandInWatch {
         clock,
         log,
         inherited: { guid: system, memory },
+        ofNode: node,
         onChange,
       });
       this.#watchers.set(key, watcher);
