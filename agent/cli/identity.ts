@@ -42,8 +42,8 @@ function ownCommands(): readonly Command[] {
       .description("whose identity it is, how long it holds, whom it believes, who is revoked")
       .option("--json", "print one JSON object")
       .action(show),
-    ofIdentity(new Command("renew"))
-      .description("get new keys and certificates now")
+    ofAuthority(new Command("renew"))
+      .description("get new keys and certificates now, from the door, or straight from --authority")
       .option("--door <address:port>", "door of the cluster; the one it joined by")
       .action(renew),
     ofAuthority(new Command("bundle"))

@@ -118,16 +118,26 @@ export function show(flags: FolderFlags & { readonly json?: boolean }): void {
   else print(report, Date.now());
 }
 
-export async function renew(flags: FolderFlags & { readonly door?: string }): Promise<void> {
+interface RenewFlags extends AuthorityFlags {
+  readonly door?: string;
+}
+
+function doorsOf({ door }: RenewFlags, identity: FolderIdentity): readonly string[] {
+  if (door === undefined) return readSettings(identity.folder).doors;
+  parseListen(door);
+  return [door];
+}
+
+export async function renew(flags: RenewFlags): Promise<void> {
   const identity = openNamedIdentity(flags);
+  const office = flags.authority === undefined ? null : openNamedAuthority(flags);
   try {
-    if (flags.door !== undefined) parseListen(flags.door);
-    const known = readSettings(identity.folder).doors;
-    const doors = flags.door === undefined ? known : [flags.door];
-    const renewed = await renewIdentity(identity, doors, Date.now());
+    const doors = doorsOf(flags, identity);
+    const renewed = await renewIdentity(identity, office ?? doors, Date.now());
     if (!renewed.ok) throw problemError(renewed.error);
     print(reportOf(identity), Date.now());
   } finally {
+    office?.close();
     identity.close();
   }
 }

@@ -229,11 +229,19 @@ async function askAnyDoor(
   return last;
 }
 
-async function askOwnOffice(
-  office: AuthorityOffice,
+/** At the authority in the identity's own folder, or the given one, or else at the first door that answers. */
+async function askSomewhere(
   identity: FolderIdentity,
+  from: AuthorityOffice | readonly string[],
   keys: NewKeys,
+  nowMs: number,
 ): Promise<Result<CredentialsAnswer, Problem>> {
+  if ("store" in from) {
+    return await admit(from, identity.principal, requestsOf(identity.principal, keys));
+  }
+  const own = authorityFolderOf(identity.folder);
+  if (!hasAuthority(own)) return await askAnyDoor(identity, from, keys, nowMs);
+  const office = openAuthorityOffice(own, () => nowMs);
   try {
     return await admit(office, identity.principal, requestsOf(identity.principal, keys));
   } finally {
@@ -244,18 +252,11 @@ async function askOwnOffice(
 /** New keys and certificates, now. The old ones stay if anything fails. */
 export async function renewIdentity(
   identity: FolderIdentity,
-  doors: readonly string[],
+  from: AuthorityOffice | readonly string[],
   nowMs: number,
 ): Promise<Result<null, Problem>> {
   const keys = makeKeys();
-  const authority = authorityFolderOf(identity.folder);
-  const answer = hasAuthority(authority)
-    ? await askOwnOffice(
-        openAuthorityOffice(authority, () => nowMs),
-        identity,
-        keys,
-      )
-    : await askAnyDoor(identity, doors, keys, nowMs);
+  const answer = await askSomewhere(identity, from, keys, nowMs);
   if (!answer.ok) return answer;
   const trusted = authoritiesOf(identity.trust());
   const trust = checkCredentials(answer.value, keys, identity.principal, trusted);
