@@ -144,28 +144,38 @@ export function componentOf(event: BmcEvent): Component {
   return { category: event.category, subject: `${event.subject}${moduleOf(event)}` };
 }
 
+/** Where the bytes of a GUID stand when its fields of 4, 2 and 2 bytes are each reversed, and the rest is not. */
+const FIELDS = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
+/** The same counted from the end: what the one above does to a GUID that is told wholly reversed. */
+const FIELDS_AT_END = [0, 1, 2, 3, 4, 5, 6, 7, 9, 8, 11, 10, 15, 14, 13, 12] as const;
+
+/** What comes of doing these and reversing in any succession: whichever of them is told, they are the same eight. */
+const ORDERS: readonly (readonly number[])[] = [
+  FIELDS,
+  FIELDS_AT_END,
+  FIELDS.map((index) => FIELDS_AT_END[index] ?? index),
+].flatMap((order) => [order, [...order].reverse()]);
+const REVERSED: readonly number[] = FIELDS.map((_, index) => 15 - index);
+
+function reordered(hex: string, order: readonly number[]): string {
+  let text = "";
+  for (const index of order) text += hex.slice(index * 2, index * 2 + 2);
+  return text;
+}
+
 /**
- * One name for the four orders in which BMCs tell the bytes of one GUID (`isSameSystem` of the BMC room compares them pairwise):
- * the least of them. Other names are taken as they are.
+ * One name for however a BMC tells its GUID (`isSameSystem` of the BMC room compares them pairwise): the least of the orders.
+ * Other names are taken as they are.
  */
 export function systemKey(system: string): string {
   const hex = system.replaceAll("-", "").toLowerCase();
   if (!/^[0-9a-f]{32}$/.test(hex)) return system.trim();
-  const bytes = hex.match(/../g) ?? [];
-  const reversed = [...bytes].reverse();
-  const mixed = (from: readonly string[]): string =>
-    [
-      [3, 2, 1, 0],
-      [5, 4],
-      [7, 6],
-      [8, 9, 10, 11, 12, 13, 14, 15],
-    ]
-      .flat()
-      .map((index) => from[index])
-      .join("");
-  const mixedThenReversed = (mixed(bytes).match(/../g) ?? []).reverse().join("");
-  const all = [hex, reversed.join(""), mixed(bytes), mixed(reversed), mixedThenReversed];
-  return all.sort()[0] ?? hex;
+  let least = hex;
+  for (const order of [REVERSED, ...ORDERS]) {
+    const other = reordered(hex, order);
+    if (other < least) least = other;
+  }
+  return least;
 }
 
 /** The same for every event of one fault, and for no other. */
