@@ -64,6 +64,8 @@ export interface OpenManager {
 export const STORE_FILE = "manager.sqlite";
 export const SECRET_FILE = "page-secret";
 const IDLE_SECONDS = 30;
+/** For the ends of streams to leave before their connections are cut. */
+const LAST_LINES_MS = 50;
 /** Without TLS callers are known by address only, and a whole cluster that is tried out has one. */
 const LOCAL_RATE_FACTOR = 1_000;
 
@@ -220,6 +222,7 @@ export async function openManager(
       // Streams end first, so that nodes take other paths at once.
       manager.live.stop();
       manager.receipts.stop();
+      await Bun.sleep(LAST_LINES_MS);
       await Promise.all([main.value.stop(), people.value?.stop()]);
       await manager.stop();
     },
