@@ -76,6 +76,35 @@ function nameOf(entry: LedgerEntry): string {
   return `${entry.step}${path}`;
 }
 
+interface Kept {
+  readonly isOpen: boolean;
+  readonly isRefused: boolean;
+  /** null: the outbox has it not. */
+  readonly queuedMs: number | null;
+}
+
+/** While it is being closed the outbox has it neither open nor refused: then its last step says. */
+function stateOf({ isOpen, isRefused }: Kept, steps: readonly LedgerEntry[]): DeliveryListState {
+  const last = steps.at(-1)?.step;
+  if (isOpen) return "waiting";
+  if (last === "folded") return "counted";
+  if (steps.some(({ ticket }) => ticket !== null)) return "delivered";
+  return isRefused || last === "refused" ? "refused" : "waiting";
+}
+
+function listedOf(
+  id: string,
+  steps: readonly LedgerEntry[],
+  kept: Kept,
+  event: BmcEvent | null,
+): ListedEvent {
+  const last = steps.at(-1);
+  const ticket = steps.findLast((entry) => entry.ticket !== null)?.ticket ?? null;
+  const atMs = steps[0]?.atMs ?? kept.queuedMs ?? 0;
+  const said = last === undefined ? "queued" : nameOf(last);
+  return { id, state: stateOf(kept, steps), atMs, ticket, last: said, event };
+}
+
 function ledgerLines(ledger: Ledger): Promise<readonly string[]> {
   return new Promise((resolve) => ledger.export(resolve));
 }
@@ -154,16 +183,11 @@ class DeliveryRoutes {
     const events = this.#book();
     const ids = new Set([...steps.keys(), ...refused.keys(), ...open.keys()]);
     return [...ids]
-      .map((id): ListedEvent => {
-        const own = steps.get(id) ?? [];
-        const last = own.at(-1);
-        const ticket = own.findLast((entry) => entry.ticket !== null)?.ticket ?? null;
-        const atMs = own[0]?.atMs ?? open.get(id) ?? refused.get(id) ?? 0;
-        const isRefused = refused.has(id) || last?.step === "refused";
-        const ended = ticket !== null ? "delivered" : isRefused ? "refused" : "waiting";
-        const state = open.has(id) ? "waiting" : last?.step === "folded" ? "counted" : ended;
-        const said = last === undefined ? "queued" : nameOf(last);
-        return { id, state, atMs, ticket, last: said, event: events.get(id) ?? null };
+      .map((id) => {
+        const isRefused = refused.has(id);
+        const queuedMs = open.get(id) ?? refused.get(id) ?? null;
+        const kept = { isOpen: open.has(id), isRefused, queuedMs };
+        return listedOf(id, steps.get(id) ?? [], kept, events.get(id) ?? null);
       })
       .sort((a, b) => b.atMs - a.atMs);
   }
