@@ -1,10 +1,12 @@
 /**
  * The contract between the destination and what people run: what happened to a ticket, and what can go wrong in telling it.
  *
- * Types, and the few names that give them meaning; the `Adapter` itself is in `io/adapter.ts`, since it takes time. An adapter tells one system (a webhook, an incident service, mail) of one change
- * at a time; the destination keeps what is still to be told durably, in order for each ticket and adapter, and asks again for
- * as long as it takes. Therefore `deliver` may be called twice with the same `key`, and a crash between a success and its note makes that
- * certain some day: an adapter whose far end can tell repetitions apart passes `key` (of a change) or `ticket` (of the fault) on to it.
+ * Types, and the few names that give them meaning; the `Adapter` itself is in `io/adapter.ts`, since it takes time. An adapter
+ * tells one system (a webhook, an incident service, mail) of one change at a time; the destination keeps what is still to be
+ * told durably, in order for each ticket and adapter, and asks again for as long as it takes. Therefore `deliver` may be called
+ * twice with the same `key`, and a crash between a success and its note makes that certain some day: an adapter whose far end
+ * can tell repetitions apart passes `key` (of a change) or `ticket` (of the fault) on to it. An adapter that was added later may
+ * hear of a ticket first by another kind than `opened`.
  */
 import type { Severity } from "../../bmc/bmc.ts";
 

@@ -201,7 +201,7 @@ describe("an adapter", () => {
     await until("noted", () => one.store.outbox.nextDueMs("a") === null);
   });
 
-  test("that is down is tried again until it is there, hears then of 1,000 events in one change, and nobody else waits for it", async () => {
+  test("that is down is tried until it is there, hears then of 1,000 events in one change, and nobody else waits for it", async () => {
     let isDown = true;
     const broken = new TestAdapter("broken", () =>
       isDown ? failure("unreachable") : ok({ externalId: null }),
