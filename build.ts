@@ -2,9 +2,9 @@
  * The build: `bun build.ts [--wasm] [--target NAME] [--force]`.
  *
  * Five steps, each left out when neither its inputs nor its output changed: the WASM core, the demo's data set, the manager's
- * page, the demo's program, the executable that embeds them. An input's content is what counts, never its time, so a fresh clone and a touched
- * file behave alike; the digest of the inputs is kept beside the output. Outputs appear by rename: a running `dist/holdfast` is
- * never written to, and two builds at once do not harm each other.
+ * page, the demo's program, the executable that embeds them. An input's content is what counts, never its time, so a fresh
+ * clone and a touched file behave alike; the digest of the inputs is kept beside the output. Outputs appear by rename: a running
+ * `dist/holdfast` is never written to, and two builds at once do not harm each other.
  *
  * Entries of the executable are `agent/main.ts` and every file of `agent/` and `bmc/` named `*-worker.ts` (`core/io/worker-url.ts`
  * says how a Worker finds itself in there). Cross-compiling takes the other machine's Bun from the npm registry, once, through

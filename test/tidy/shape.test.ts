@@ -19,6 +19,7 @@ import { isTypeScript, readSources, repositoryPaths, type Source } from "./sourc
 
 const sources = readSources(isTypeScript);
 const BINARY_MAX_BYTES = 1 << 20;
+const PICTURE_MAX_BYTES = 300_000;
 
 function sample(text: string, path = "agent/cli/a.ts"): readonly Source[] {
   return [{ path, text }];
@@ -62,9 +63,13 @@ describe("the repository", () => {
     expect(machineNames(sample(["npm", "example", "internal"].join(".")))).toHaveLength(1);
   });
 
-  test("holds text only, and nothing that a build makes", () => {
+  test("holds text only, pictures of its documents, and nothing that a build makes", () => {
     const paths = repositoryPaths();
-    expect(paths.filter((path) => isBinary(readFileSync(join(ROOT, path))))).toEqual([]);
+    const binary = paths.filter((path) => isBinary(readFileSync(join(ROOT, path))));
+    expect(binary.filter((path) => !/^docs\/[\w-]+\.png$/.test(path))).toEqual([]);
+    expect(binary.filter((path) => Bun.file(join(ROOT, path)).size > PICTURE_MAX_BYTES)).toEqual(
+      [],
+    );
     expect(paths.filter((path) => Bun.file(join(ROOT, path)).size > BINARY_MAX_BYTES)).toEqual([]);
     expect(paths.filter((path) => /^dist\/|\.(?:wasm|tmp|log)$/.test(path))).toEqual([]);
     expect(isBinary(new Uint8Array([0x7f, 0x45, 0x4c, 0x46, 0]))).toBe(true);

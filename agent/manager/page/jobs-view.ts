@@ -63,7 +63,8 @@ function versionsLine(job: JobRow, back: ReportedRollback | null): HTMLElement {
     return h("li", { class: classes, title }, `v${version}`, isBase && " ↶");
   });
   if (squares.length === 0) {
-    return h("p", { class: "job-line muted" }, "no sealed version yet");
+    const none = job.sealed === 0 ? "no sealed version yet" : "no node holds a sealed version now";
+    return h("p", { class: "job-line muted" }, none);
   }
   const more = job.versions.length - VERSIONS_MOST;
   if (more > 0) squares.push(h("li", { class: "version muted" }, `+${more}`));

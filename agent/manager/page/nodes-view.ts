@@ -22,7 +22,7 @@ function gravest(rows: readonly NodeRow[]): readonly NodeRow[] {
   return [...rows].sort((a, b) => order(a) - order(b));
 }
 
-function bmcCell({ bmcs }: NodeRow): Node | string {
+function bmcCell({ bmcs, state }: NodeRow): Node | string {
   if (bmcs.length === 0) return "none";
   const ill = bmcs.find(({ state }) => state === "lost");
   const shown = ill ?? bmcs[0];
@@ -31,7 +31,14 @@ function bmcCell({ bmcs }: NodeRow): Node | string {
   const power = shown.isPoweredOn === false ? ", off" : "";
   const text = `${shown.product ?? shown.state}${power}${more}`;
   const title = `${shown.url}: ${shown.state}, ${shown.detail}`;
-  return h("span", { class: `bmc is-${shown.state}`, title }, h("i", { class: "dot" }), text);
+  // What a node said before it fell silent need not hold any more.
+  const isKnown = state === "alive" || state === "late";
+  return h(
+    "span",
+    { class: `bmc is-${isKnown ? shown.state : "unknown"}`, title },
+    h("i", { class: "dot" }),
+    text,
+  );
 }
 
 function waitingCell({ outbox }: NodeRow): Node | string {

@@ -43,7 +43,9 @@ export class TicketsView {
       row.id,
       h("span", { class: "event-text", title: row.text }, `${row.node}: ${row.text}`),
       grouped(row.events),
-      row.isOpen ? badge(`open ${span}`, "warn") : badge(`closed, ${span}`, "plain"),
+      row.isOpen
+        ? badge(`open ${span}`, "warn")
+        : badge(lasted < 1_000 ? "closed" : `closed, ${span}`, "plain"),
     ];
   }
 
