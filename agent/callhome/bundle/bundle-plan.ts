@@ -71,7 +71,7 @@ const HOST_ROWS: readonly Row[] = [
   ],
   ["host/edac.json", "memory errors as the kernel counts them", 2, 3, 512 * KIB, 5_000, "whole"],
   ["host/dmesg.txt", "the kernel's messages", 2, 4, 2 * MIB, 10_000, "newest"],
-  ["host/journal.jsonl", "the journal around the event", 4, 5, 16 * MIB, 20_000, "newest"],
+  ["host/journal.txt", "the journal around the event", 4, 5, 16 * MIB, 20_000, "newest"],
   ["host/ras.txt", "hardware errors as rasdaemon has them", 3, 6, 2 * MIB, 10_000, "newest"],
   ["host/mcelog.txt", "machine checks as mcelog has them", 3, 6, 2 * MIB, 5_000, "newest"],
   ["host/log/kern.log", "the kernel's log around the event", 4, 7, 8 * MIB, 10_000, "newest"],

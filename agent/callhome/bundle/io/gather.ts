@@ -16,7 +16,7 @@ import { fit, gatherOrder, type PlanItem, timeFor } from "../bundle-plan.ts";
 import type { Redactor } from "../redact.ts";
 import { isMemberName } from "../ustar.ts";
 import { ItemFile } from "./item-file.ts";
-import { absent, failed, type Source } from "./source.ts";
+import { absent, type DocumentSource, failed, type Source } from "./source.ts";
 import { BmcSources, documentText } from "./sources-bmc.ts";
 import { type BundlePart, type WrittenBundle, writeBundle } from "./write-bundle.ts";
 
@@ -34,7 +34,7 @@ export interface GatherSettings {
   readonly redactor: Redactor;
   readonly items: readonly PlanItem[];
   /** By the item's name; those of `bmc/` are read from the BMC. */
-  readonly sources: ReadonlyMap<string, Source>;
+  readonly sources: ReadonlyMap<string, Source | DocumentSource>;
   readonly openBmc: () => Promise<Result<Bmc, BmcError> | null>;
   readonly nowMs: () => number;
 }
@@ -89,19 +89,19 @@ class Gathering {
     for (const plan of plans) {
       const source = this.#settings.sources.get(plan.name);
       if (source === undefined) this.#missing(plan, absent("nothing gives it on this node"));
-      else await this.#takeHost(plan, source);
+      else if (typeof source === "function") await this.#takeHost(plan, source);
+      else await this.#take(plan, false, (file) => putDocument(plan, file, source.document()));
     }
   }
 
   async #takeHost(plan: PlanItem, source: Source): Promise<void> {
     await this.#take(plan, true, async (file, signal) => {
-      const faults = await source({
+      return await source({
         sink: (chunk) => file.write(chunk),
         signal,
         cut: (bytes) => file.cut(bytes),
         bytesMax: plan.bytesMax,
       });
-      return faults;
     });
   }
 
@@ -119,16 +119,8 @@ class Gathering {
         await this.#take(plan, false, async (file) => {
           const content = await sources.read(plan.name);
           if (content.kind === "fault") return content.fault;
-          const bytes =
-            content.kind === "bytes"
-              ? content.bytes
-              : Buffer.from(documentText(content.document, file.redactor));
-          if (plan.keep === "whole" && bytes.length > plan.bytesMax) {
-            file.cut(bytes.length);
-            return { kind: "cut", detail: `it has ${bytes.length} bytes` };
-          }
-          await file.write(bytes);
-          return null;
+          if (content.kind === "document") return await putDocument(plan, file, content.document);
+          return await putBytes(plan, file, content.bytes);
         });
       }
     } finally {
@@ -246,6 +238,23 @@ class Gathering {
       items,
     };
   }
+}
+
+function putDocument(plan: PlanItem, file: ItemFile, document: unknown): Promise<ItemFault | null> {
+  return putBytes(plan, file, Buffer.from(documentText(document, file.redactor)));
+}
+
+async function putBytes(
+  plan: PlanItem,
+  file: ItemFile,
+  bytes: Uint8Array,
+): Promise<ItemFault | null> {
+  if (plan.keep === "whole" && bytes.length > plan.bytesMax) {
+    file.cut(bytes.length);
+    return { kind: "cut", detail: `it has ${bytes.length} bytes` };
+  }
+  await file.write(bytes);
+  return null;
 }
 
 const LINE_END = 10;

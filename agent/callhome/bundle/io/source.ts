@@ -14,6 +14,11 @@ export interface SourceContext {
   readonly bytesMax: number;
 }
 
+/** Redacted as a document, by names and texts, so that it stays JSON. */
+export interface DocumentSource {
+  readonly document: () => unknown;
+}
+
 export type Source = (context: SourceContext) => Promise<ItemFault | null>;
 
 export function absent(detail: string): ItemFault {
