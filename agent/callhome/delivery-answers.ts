@@ -46,12 +46,7 @@ export function failOver(
 ): void {
   state.record(event.id, "retried", path.path, why);
   // A manager says one day what became of it; a peer has no such duty.
-  if (path.path.kind === "manager") {
-    state.avoid(event, path, "held");
-    path.rearm(state.nowMs, state.random);
-  } else {
-    state.avoid(event, path, "turned-away");
-  }
+  state.avoid(event, path, path.path.kind === "manager" ? "held" : "turned-away");
   event.keptBy = null;
   event.hasFailedOver = true;
   state.wait(event, why);
@@ -71,7 +66,6 @@ function onKept(state: DeliveryState, event: OpenEvent, request: Request, isLate
   if (isLate) state.keep(event, text);
   else settle(state, event, text);
   if (event.place !== "kept" || !path.isStuck(state.nowMs)) return;
-  path.rearm(state.nowMs, state.random);
   failOver(state, event, path, `it keeps it, but ${path.whyStuck(state.nowMs)}`);
 }
 

@@ -7,7 +7,7 @@
  * by its beats; only a peer, and a manager without beats, is tried by one event, when nothing else is left.
  *
  * Order of a new event: managers that live and relay, as configured; direct; peers, as ranked; managers that live and cannot
- * relay (what they keep survives this node). An event that has failed over takes direct first.
+ * relay (what one of them keeps survives this node). An event that has failed over takes direct first.
  */
 import type { Prng } from "../runtime/prng.ts";
 import {
@@ -146,6 +146,8 @@ export class PathState {
       this.cannotRelayMs ??= nowMs;
     }
     // One that beats but did not answer stays down until its back-off has ended, or each event would wait for it again.
+    // Another process, or the same one after a silence, is not to answer for what the one before did not deliver.
+    if (isOther || wasSilent) this.relayBackoffUntilMs = 0;
     const isBack = this.state === "down" && (isOther || wasSilent || nowMs >= this.backoffUntilMs);
     if (isBack || this.state === "unknown") {
       this.state = "up";
@@ -187,10 +189,19 @@ export class PathState {
   }
 
   whyStuck(nowMs: number): string {
-    if (this.cannotRelayMs === null) return "what it was given was not delivered in time";
-    const seconds = ((nowMs - this.cannotRelayMs) / 1_000).toFixed(1);
+    const cannotMs = this.cannotRelayMs === null ? 0 : nowMs - this.cannotRelayMs;
+    if (cannotMs < CANNOT_RELAY_MS) return "what it was given was not delivered in time";
+    const seconds = (cannotMs / 1_000).toFixed(1);
     return `it says for ${seconds} s that it cannot reach the destination`;
   }
+}
+
+/** What events of one class need of a path. */
+export interface Needs {
+  /** Keys of those that had it before. */
+  readonly avoid: ReadonlySet<string>;
+  readonly hasFailedOver: boolean;
+  readonly isHeld: boolean;
 }
 
 export class PathBook {
@@ -232,7 +243,7 @@ export class PathBook {
   }
 
   /** The first that an event may take now, whether it is busy or not; null: none. */
-  choose(avoid: ReadonlySet<string>, hasFailedOver: boolean, nowMs: number): PathState | null {
+  choose({ avoid, hasFailedOver, isHeld }: Needs, nowMs: number): PathState | null {
     const isUp = (path: PathState): boolean => path.state !== "down" && !avoid.has(path.key);
     const isTried = (path: PathState): boolean => path.isUsable(nowMs) && !avoid.has(path.key);
     const direct = this.#direct !== null && isUp(this.#direct) ? this.#direct : null;
@@ -241,7 +252,7 @@ export class PathBook {
       this.#managers.find((path) => isUp(path) && !path.isStuck(nowMs)) ??
       direct ??
       this.#peers.find(isUp) ??
-      this.#managers.find(isUp) ??
+      (isHeld ? undefined : this.#managers.find(isUp)) ??
       this.#peers.find(isTried) ??
       this.#managers.find(isTried) ??
       null

@@ -101,6 +101,8 @@ export interface EventClass {
   readonly key: string;
   readonly avoid: ReadonlySet<string>;
   readonly hasFailedOver: boolean;
+  /** A manager keeps it: it need not be kept by another one that cannot relay either. */
+  readonly isHeld: boolean;
   /** By urgency. */
   readonly lists: readonly EventList[];
 }
@@ -123,11 +125,13 @@ export class WaitingEvents {
 
   add(event: OpenEvent): void {
     const avoided = event.avoid === null ? [] : [...event.avoid.keys()].sort();
-    const key = `${event.hasFailedOver ? "!" : ""}${avoided.join("\n")}`;
+    const isHeld = event.avoid?.values().some((why) => why === "held") === true;
+    const key = `${event.hasFailedOver ? "!" : ""}${isHeld ? "~" : ""}${avoided.join("\n")}`;
     let found = this.#classes.get(key);
     if (found === undefined) {
       const lists = URGENCIES.map(() => new EventList());
-      found = { key, avoid: new Set(avoided), hasFailedOver: event.hasFailedOver, lists };
+      const { hasFailedOver } = event;
+      found = { key, avoid: new Set(avoided), hasFailedOver, isHeld, lists };
       this.#classes.set(key, found);
     }
     found.lists[event.urgency]?.add(event);

@@ -81,7 +81,7 @@ export function pump(state: DeliveryState): void {
     for (const one of classes) {
       const list = one.lists[urgency];
       while (list !== undefined && list.count > 0) {
-        const path = state.paths.choose(one.avoid, one.hasFailedOver, state.nowMs);
+        const path = state.paths.choose(one, state.nowMs);
         if (path === null || path.isBusy(urgency)) break;
         const why = whyChosen(state, one, path);
         sendBatch(state, path, batchOf(one, urgency, path.batchCount), why);

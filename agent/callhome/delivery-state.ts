@@ -140,6 +140,8 @@ export class DeliveryState {
     if (isListed) this.waiting.remove(event);
     event.avoid ??= new Map();
     event.avoid.set(path.key, why);
+    // A receipt may be lost, or what is held: it is asked about one day.
+    if (why === "held") path.rearm(this.nowMs, this.random);
     if (why === "turned-away") event.turnCount++;
     if (!isListed) return;
     this.waiting.add(event);

@@ -14,6 +14,7 @@ import {
   CANNOT_RELAY_MS,
   type DeliveryEffect,
   type DeliveryEvent,
+  type DeliveryStep,
   type Path,
   R1_MS,
   R2_MS,
@@ -43,6 +44,8 @@ interface Known {
   /** Managers that relayed it again, and restarts. */
   excuses: number;
   last: UnderWay | null;
+  /** When it was last given to each path. */
+  readonly sentMs: Map<string, number>;
 }
 
 interface ManagerSeen {
@@ -53,6 +56,8 @@ interface ManagerSeen {
 
 /** Clocks of nodes run at most so much too fast. */
 const SLACK_MS = 60;
+/** Events that go by every path do so beside the others. */
+const SPREAD_MAX = 3;
 /** Rate of steps of one node that calm and storm alike stay below; more is a loop. */
 const STEPS_PER_SECOND_MAX = 2_000;
 
@@ -60,12 +65,8 @@ export class Referee {
   readonly #time: SimTime;
   readonly #destination: SimDestination;
   readonly #events = new Map<string, Known>();
-  readonly #requests = new Map<
-    string,
-    { readonly ids: readonly string[]; readonly path: string }
-  >();
+  readonly #requests = new Map<string, readonly string[]>();
   readonly #asks = new Map<string, string>();
-  readonly #inFlight = new Map<string, number>();
   readonly #managers = new Map<string, ManagerSeen>();
   #stepsFrom = { ms: 0, count: 0 };
   closedCount = 0;
@@ -81,7 +82,14 @@ export class Referee {
   acknowledged(id: string, node: string, isByEveryPath: boolean): void {
     const acknowledgedMs = this.#time.nowMs();
     const what = { id, node, acknowledgedMs, isByEveryPath };
-    this.#events.set(id, { ...what, isClosed: false, sendCount: 0, excuses: 0, last: null });
+    this.#events.set(id, {
+      ...what,
+      isClosed: false,
+      sendCount: 0,
+      excuses: 0,
+      last: null,
+      sentMs: new Map(),
+    });
   }
 
   all(): readonly Known[] {
@@ -102,9 +110,6 @@ export class Referee {
   nodeDied(node: string): void {
     for (const key of [...this.#requests.keys()]) {
       if (key.startsWith(`${node}/`)) this.#requests.delete(key);
-    }
-    for (const key of [...this.#inFlight.keys()]) {
-      if (key.startsWith(`${node}/`)) this.#inFlight.delete(key);
     }
     for (const known of this.#events.values()) {
       if (known.node !== node || known.last === null) continue;
@@ -229,9 +234,7 @@ export class Referee {
     const known = this.#requests.get(key);
     if (known === undefined) return;
     this.#requests.delete(key);
-    const flight = `${node.party.name}/${known.path}`;
-    this.#inFlight.set(flight, (this.#inFlight.get(flight) ?? 1) - 1);
-    for (const id of known.ids) {
+    for (const id of known) {
       const last = this.#events.get(id)?.last;
       if (last && last.request === request && !isAnswered) last.isOver = true;
     }
@@ -240,7 +243,7 @@ export class Referee {
   #check(node: SimNode, effect: DeliveryEffect): void {
     if (effect.kind === "close") this.#closed(effect.id, effect.as);
     if (effect.kind === "record" && effect.step.step === "retried") {
-      this.#givenUp(node.party.name, effect.step.id, effect.step.path);
+      this.#givenUp(node.party.name, effect.step);
     }
     if (effect.kind === "ask-digest") {
       const { name, kind } = effect.path;
@@ -253,23 +256,30 @@ export class Referee {
       "batch",
       () => `${ids.length} in a request`,
     );
-    const key = `${path.kind} ${path.name}`;
-    this.#requests.set(`${node.party.name}/${request}`, { ids, path: key });
-    const flight = `${node.party.name}/${key}`;
-    const count = (this.#inFlight.get(flight) ?? 0) + 1;
-    this.#inFlight.set(flight, count);
+    this.#requests.set(`${node.party.name}/${request}`, ids);
+    const { requestCount = 0 } =
+      node.machine
+        .report(node.nowMs())
+        .paths.find((each) => each.path.kind === path.kind && each.path.name === path.name) ?? {};
     const isSpread = this.#events.get(ids[0] ?? "")?.isByEveryPath === true;
-    // Those whose time has passed are still under way on the wire until the other side gives up.
-    holds(isSpread || count <= REQUESTS_MAX * 2, "requests", () => `${count} under way to ${key}`);
+    holds(isSpread || requestCount <= REQUESTS_MAX + SPREAD_MAX, "requests", () => {
+      return `${requestCount} under way to ${path.kind} ${path.name}`;
+    });
     for (const id of ids) this.#sent(node.party.name, id, path, request);
   }
 
   /** It is judged when it is decided: the next path may be found much later. */
-  #givenUp(node: string, id: string, path: Path | null): void {
-    const last = this.#events.get(id)?.last;
-    if (!last || path === null || last.path !== `${path.kind} ${path.name}`) return;
+  #givenUp(node: string, { id, path, reason }: DeliveryStep): void {
+    const known = this.#events.get(id);
+    if (known === undefined || path === null) return;
     const nowMs = this.#time.nowMs();
-    this.#missedR2(node, last, nowMs);
+    const key = `${path.kind} ${path.name}`;
+    const sentMs = known.sentMs.get(key) ?? nowMs;
+    if (reason.startsWith("R2 is missing") && nowMs - sentMs + SLACK_MS >= R2_MS) {
+      this.#stuck.add(`${node}/${key}`);
+    }
+    const { last } = known;
+    if (last === null || last.path !== key) return;
     if (this.#mayGoOn(node, last, nowMs) !== null) last.isOver = true;
   }
 
@@ -280,7 +290,6 @@ export class Referee {
     const nowMs = this.#time.nowMs();
     const { last } = known;
     if (last !== null && !known.isByEveryPath) {
-      this.#missedR2(node, last, nowMs);
       const why = this.#mayGoOn(node, last, nowMs);
       holds(why !== null, "two paths at once", () => {
         const age = Math.round(nowMs - last.sentMs);
@@ -289,6 +298,7 @@ export class Referee {
       this.failOvers++;
     }
     known.sendCount++;
+    known.sentMs.set(`${path.kind} ${path.name}`, nowMs);
     known.last = {
       path: `${path.kind} ${path.name}`,
       request,
@@ -317,11 +327,6 @@ export class Referee {
 
   /** By manager: when R2 of something was missing at a node, so that it is known not to relay. */
   readonly #stuck = new Set<string>();
-
-  #missedR2(node: string, last: UnderWay, nowMs: number): void {
-    if (last.keptMs === null || last.isOver || nowMs - last.sentMs + SLACK_MS < R2_MS) return;
-    this.#stuck.add(`${node}/${last.path}`);
-  }
 
   #closed(id: string, as: "delivered" | "refused"): void {
     const known = this.#events.get(id);
