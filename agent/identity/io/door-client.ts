@@ -8,8 +8,9 @@
 import { X509Certificate } from "node:crypto";
 import type { z } from "zod";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { type DialTls, dialTls } from "../../net/io/secure.ts";
 import { type Problem, readProblem } from "../../net/problem.ts";
-import type { Identity, Principal } from "../identity.ts";
+import type { Identity, Principal, PrincipalRole } from "../identity.ts";
 import {
   AUTHORITY_PATH,
   authorityAnswerSchema,
@@ -25,7 +26,7 @@ import {
   type Requests,
 } from "../join-protocol.ts";
 import type { JoinToken } from "../join-token.ts";
-import { doorAudience } from "../token.ts";
+import { audienceOf, doorAudience } from "../token.ts";
 import { DOOR_NAME } from "./authority.ts";
 import { makeToken } from "./bearer.ts";
 import { fingerprintOf, parseCertificate } from "./certificates.ts";
@@ -42,6 +43,8 @@ interface Asked {
   readonly door: string;
   readonly path: string;
   readonly believed: Believed;
+  /** TLS of a member that asks another one; otherwise whoever is asked is a door, which wants no certificate. */
+  readonly tls?: DialTls;
   readonly body?: unknown;
   readonly authorization?: string;
   readonly limitMs?: number;
@@ -92,6 +95,12 @@ function describeFailure(door: string, cause: unknown): Problem {
   return { kind: "unreachable", detail: `${door} cannot be reached: ${message}` };
 }
 
+function doorTls(believed: Believed): Bun.TLSOptions & { readonly serverName: string } {
+  const serverName = DOOR_NAME;
+  if (believed === null) return { rejectUnauthorized: false, serverName };
+  return { ca: [...believed], rejectUnauthorized: true, serverName };
+}
+
 async function ask(asked: Asked): Promise<Result<Answered, Problem>> {
   const { door, body, believed, authorization } = asked;
   const headers: Record<string, string> = {};
@@ -106,10 +115,7 @@ async function ask(asked: Asked): Promise<Result<Answered, Problem>> {
       redirect: "error",
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.any(signals),
-      tls:
-        believed === null
-          ? { rejectUnauthorized: false, serverName: DOOR_NAME }
-          : { ca: [...believed], serverName: DOOR_NAME },
+      tls: asked.tls ?? doorTls(believed),
     });
     const text = await readText(response, BUNDLE_BYTES_MAX);
     if (text === null) return problem("too-large", `${door} answers more than it may`);
@@ -198,22 +204,7 @@ export interface NewsQuestion {
 }
 
 /** null: nothing newer. What is answered is still to be checked. */
-export async function askForBundle(
-  door: string,
-  identity: Identity,
-  question: NewsQuestion,
-): Promise<Result<unknown, Problem>> {
-  const { principal } = identity;
-  const token = makeToken(identity, doorAudience(principal.cluster), question.nowMs);
-  const { after, waitS, signal } = question;
-  const answered = await ask({
-    door,
-    path: `${BUNDLE_PATH}?after=${after}&wait=${waitS}`,
-    believed: identity.tls()?.ca ?? [],
-    authorization: `Bearer ${token}`,
-    limitMs: waitS * 1_000 + HOLD_MS,
-    ...(signal === undefined ? {} : { signal }),
-  });
+function readNews(from: string, answered: Result<Answered, Problem>): Result<unknown, Problem> {
   if (!answered.ok) return answered;
   const { status, text } = answered.value;
   if (status === 204) return ok(null);
@@ -221,8 +212,56 @@ export async function askForBundle(
   try {
     return ok(JSON.parse(text));
   } catch {
-    return problem("unreachable", `${door} answers what is no bundle: is it the right port?`);
+    return problem("unreachable", `${from} answers what is no bundle: is it the right port?`);
   }
+}
+
+function newsPath({ after, waitS }: NewsQuestion): string {
+  return `${BUNDLE_PATH}?after=${after}&wait=${waitS}`;
+}
+
+export async function askForBundle(
+  door: string,
+  identity: Identity,
+  question: NewsQuestion,
+): Promise<Result<unknown, Problem>> {
+  const audience = doorAudience(identity.principal.cluster);
+  const token = makeToken(identity, audience, question.nowMs);
+  const answered = await ask({
+    door,
+    path: newsPath(question),
+    believed: identity.tls()?.ca ?? [],
+    authorization: `Bearer ${token}`,
+    limitMs: question.waitS * 1_000 + HOLD_MS,
+    ...(question.signal === undefined ? {} : { signal: question.signal }),
+  });
+  return readNews(door, answered);
+}
+
+/** Another server of the cluster, which passes on what it has heard. */
+export interface NewsSource {
+  /** `address:port`. */
+  readonly address: string;
+  readonly role: PrincipalRole;
+}
+
+export async function askMemberForBundle(
+  { address, role }: NewsSource,
+  identity: Identity,
+  question: NewsQuestion,
+): Promise<Result<unknown, Problem>> {
+  const tls = dialTls(identity, role);
+  if (tls === undefined) return ok(null);
+  const audience = audienceOf(identity.principal.cluster, role);
+  const answered = await ask({
+    door: address,
+    path: newsPath(question),
+    believed: tls.ca,
+    tls,
+    authorization: `Bearer ${makeToken(identity, audience, question.nowMs)}`,
+    ...(question.signal === undefined ? {} : { signal: question.signal }),
+  });
+  return readNews(address, answered);
 }
 
 export function isSame(a: Principal, b: Principal): boolean {

@@ -16,6 +16,7 @@ import type { Identity } from "../identity.ts";
 import { openAuthorityOffice } from "./authority-office.ts";
 import { hasAuthority } from "./authority-store.ts";
 import { bearerChecker } from "./bearer.ts";
+import type { NewsSource } from "./door-client.ts";
 import { authorityFolderOf } from "./identity-folder.ts";
 import { type JoinDoor, startJoinDoor } from "./join-door.ts";
 import { type BundleDesk, bundleRoutes } from "./join-routes.ts";
@@ -28,6 +29,8 @@ export interface IdentityServiceOptions {
   readonly door: { readonly hostname: string; readonly port: number } | null;
   /** `address:port` of doors, besides those that the folder knows. */
   readonly doors: readonly string[];
+  /** Servers of the cluster to ask for news while no door answers. */
+  readonly others?: () => readonly NewsSource[];
 }
 
 export interface IdentityService {
@@ -84,6 +87,7 @@ export async function beginIdentityService(
     nowMs: Date.now,
     unit: Math.random,
     doors: options.doors,
+    ...(options.others === undefined ? {} : { others: options.others }),
   });
   const opened = await openDoor(authorityFolderOf(identity.folder), options);
   if (!opened.ok) {

@@ -26,7 +26,13 @@ import {
   type NewKeys,
   requestsOf,
 } from "./credentials.ts";
-import { askForBundle, askToRenew } from "./door-client.ts";
+import {
+  askForBundle,
+  askMemberForBundle,
+  askToRenew,
+  type NewsQuestion,
+  type NewsSource,
+} from "./door-client.ts";
 import { hasClusterKeys } from "./held-identity.ts";
 import { authorityFolderOf, readSettings } from "./identity-folder.ts";
 import type { FolderIdentity } from "./open-identity.ts";
@@ -45,6 +51,8 @@ export interface KeeperOptions {
   readonly unit: () => number;
   /** `address:port`, besides those in the folder's settings. */
   readonly doors: readonly string[];
+  /** Whom else to ask for news while no door answers. */
+  readonly others?: () => readonly NewsSource[];
   /** How often it is looked whether a renewal is due; a minute. */
   readonly lookMs?: number;
 }
@@ -102,21 +110,31 @@ class IdentityKeeper implements Keeper {
     if (office !== null) return await this.#hearFrom(office);
     const doors = this.#doors();
     const door = doors[turn % Math.max(1, doors.length)];
-    if (door === undefined) return ok(false);
+    if (door === undefined) return await this.#hearFromOthers(turn);
+    const startMs = performance.now();
+    const answered = await askForBundle(door, this.#identity, this.#question(BUNDLE_WAIT_S_MAX));
+    if (!answered.ok) {
+      const other = await this.#hearFromOthers(turn);
+      return other.ok && other.value ? other : answered;
+    }
+    if (answered.value !== null) return this.#take(answered.value, door);
+    return ok(performance.now() - startMs > (BUNDLE_WAIT_S_MAX * 1_000) / 2);
+  }
+
+  async #hearFromOthers(turn: number): Promise<Result<boolean, Problem>> {
+    const others = this.#options.others?.() ?? [];
+    const other = others[turn % Math.max(1, others.length)];
+    if (other === undefined || this.#signal.aborted) return ok(false);
+    const answered = await askMemberForBundle(other, this.#identity, this.#question(0));
+    if (!answered.ok) return answered;
+    return answered.value === null ? ok(false) : this.#take(answered.value, other.address);
+  }
+
+  #question(waitS: number): NewsQuestion {
     const trust = this.#identity.trust();
     const isLacking = hasClusterKeys(this.#identity.principal) && lacksKeys(trust);
-    const startMs = performance.now();
-    const answered = await askForBundle(door, this.#identity, {
-      after: isLacking ? 0 : trust.statement.version,
-      waitS: BUNDLE_WAIT_S_MAX,
-      nowMs: this.#options.nowMs(),
-      signal: this.#signal,
-    });
-    if (!answered.ok) return answered;
-    if (answered.value === null) {
-      return ok(performance.now() - startMs > (BUNDLE_WAIT_S_MAX * 1_000) / 2);
-    }
-    return this.#take(answered.value, door);
+    const after = isLacking ? 0 : trust.statement.version;
+    return { after, waitS, nowMs: this.#options.nowMs(), signal: this.#signal };
   }
 
   async #hearFrom(office: AuthorityOffice): Promise<Result<boolean, Problem>> {

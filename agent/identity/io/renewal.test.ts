@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { Result } from "../../../core/result.ts";
+import { serveTls } from "../../net/io/secure.ts";
 import type { Problem } from "../../net/problem.ts";
 import { testIdentities } from "../harness/test-authority.ts";
 import { type TestDoor, testDoor, until } from "../harness/test-door.ts";
@@ -17,7 +18,8 @@ import { beginRotation, endRotation, laggards, switchRotation } from "./authorit
 import { authoritiesOf, readBundle } from "./bundle.ts";
 import { isIssuedBy, readLeaf } from "./certificates.ts";
 import { makeKeys, requestsOf } from "./credentials.ts";
-import { askForBundle, askToRenew } from "./door-client.ts";
+import { askForBundle, askMemberForBundle, askToRenew } from "./door-client.ts";
+import { writeSettings } from "./identity-folder.ts";
 import { beginIdentityService } from "./identity-service.ts";
 import { initCluster } from "./init-cluster.ts";
 import { type Keeper, renewIdentity, startKeeper } from "./keeper.ts";
@@ -111,6 +113,49 @@ describe("news", () => {
     expect(agent.clusterKeys().map(({ generation }) => generation)).toEqual([1]);
     keep(agent);
     await until(() => agent.clusterKeys().length === 2, "the key has come");
+  });
+
+  test("come from another server of the cluster while no door answers", async () => {
+    const node = await cluster.member("n1");
+    const manager = await cluster.member("m1", { role: "manager" });
+    await cluster.office.revoke("agent", "n1", "retired");
+    expect(manager.adopt((await cluster.office.trust()).bundle)).toEqual({ ok: true, value: 2 });
+    const service = await beginIdentityService(manager, { log, door: null, doors: [] });
+    const stranger = await (await testIdentities("c2")).of("manager", "m1");
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: service.routes.fetch,
+      ...{ tls: serveTls(stranger) as Bun.TLSOptions },
+    });
+    const good = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: service.routes.fetch,
+      // Of an older bundle, which lets the revoked one in: it is its own news that it is to hear.
+      ...{ tls: { ...serveTls(manager), crl: node.tls()?.crl } as Bun.TLSOptions },
+    });
+    writeSettings(node.folder, { doors: ["127.0.0.1:1"] });
+    const others = [server, good].map(
+      ({ port }) => ({ address: `127.0.0.1:${port}`, role: "manager" }) as const,
+    );
+    const ask = async (nth: number): Promise<string> => {
+      const [source] = others.slice(nth);
+      if (source === undefined) throw new Error("no source");
+      const answer = await askMemberForBundle(source, node, {
+        after: 1,
+        waitS: 0,
+        nowMs: Date.now(),
+      });
+      return answer.ok ? "ok" : answer.error.kind;
+    };
+    expect(await ask(0)).not.toBe("ok");
+    expect(await ask(1)).toBe("ok");
+    const options = { log, nowMs: Date.now, unit: () => 0, doors: [], lookMs: 20 };
+    keepers.push(startKeeper(node, { ...options, others: () => others.slice(1) }));
+    await until(() => versionOf(node) === 2, "the news have come");
+    await service.close();
+    await Promise.all([server.stop(true), good.stop(true)]);
   });
 
   test("are not taken from who is no authority, of another cluster, changed, or old", async () => {
