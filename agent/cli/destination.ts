@@ -11,6 +11,7 @@ import { Command, Option } from "commander";
 import { z } from "zod";
 import { openAdapter, openAdapters } from "../destination/adapters/io/open-adapter.ts";
 import { tryAdapter } from "../destination/adapters/io/try-adapter.ts";
+import { type BundleDoor, openBundleDoor } from "../destination/io/bundle-door.ts";
 import type { Told } from "../destination/io/intake.ts";
 import { type Destination, openDestination } from "../destination/io/open-destination.ts";
 import { readTrusted } from "../destination/io/trusted.ts";
@@ -181,7 +182,16 @@ function sayTold(told: readonly Told[], isJson: boolean): void {
   }
 }
 
-function open(settings: Settings, isJson: boolean, log: Log): Destination {
+async function openBundles(folder: string, identity: Identity, log: Log): Promise<BundleDoor> {
+  try {
+    return await openBundleDoor({ folder, identity, log, nowMs: Date.now });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CliError(`${folder} cannot be used (${why})`, EXIT_CONFIG, "choose another --data");
+  }
+}
+
+async function open(settings: Settings, isJson: boolean, log: Log): Promise<Destination> {
   const dataFolder = resolve(settings.data ?? defaultFolder());
   const { address, port } = listenAt(settings.listen);
   const identity = identityOf(settings, dataFolder);
@@ -199,6 +209,7 @@ function open(settings: Settings, isJson: boolean, log: Log): Destination {
   const proxy = proxyOf(settings.proxy, process.env).https;
   const adapters = openAdapters(settings.adapter, { proxy, nowMs: Date.now });
   if (!adapters.ok) throw new CliError(adapters.error, EXIT_CONFIG);
+  const bundles = await openBundles(join(dataFolder, "bundles"), identity, log);
   const opened = openDestination({
     identity,
     address,
@@ -210,6 +221,7 @@ function open(settings: Settings, isJson: boolean, log: Log): Destination {
     adapters: adapters.value,
     publicUrl: settings["public-url"]?.replace(/\/+$/, "") ?? null,
     log,
+    bundles,
     onTold: (told) => sayTold(told, isJson),
   });
   if (!opened.ok) throw new CliError(opened.error, EXIT_CONFIG);
@@ -233,11 +245,11 @@ function onSignals(stop: () => Promise<void>): void {
   process.on("SIGINT", leave);
 }
 
-function run(flags: Flags): void {
+async function run(flags: Flags): Promise<void> {
   const settings = settingsOf(flags);
   const isJson = flags.json === true;
   const log = (isJson ? jsonLog : stderrLog)(settings.name, settings.log);
-  const destination = open(settings, isJson, log);
+  const destination = await open(settings, isJson, log);
   onSignals(() => destination.stop());
   const { address } = listenAt(settings.listen);
   const at = `${isIP(address) === 6 ? `[${address}]` : address}:${destination.port}`;

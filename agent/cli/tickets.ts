@@ -136,6 +136,7 @@ function showTicket(ticket: TicketSummary): void {
   const merged = mergedCount > 0 ? `, and ${mergedCount} sightings of the same` : "";
   const span = `${timeText(firstMs)} … ${timeText(lastMs)} UTC`;
   fact("events", `${ticket.eventCount}${merged}: ${span}`);
+  if (ticket.foldedCount > 0) fact("", `${ticket.foldedCount} more were counted at the node`);
   if (ticket.reopenCount > 0) fact("reopened", `${ticket.reopenCount} times`);
   if (closedMs !== null) fact("closed", `${timeText(closedMs)} UTC: ${ticket.closeReason ?? ""}`);
   if (related.length > 0) fact("related", related.join(", "));
@@ -157,8 +158,12 @@ function showEvent({ n, event, signer, receivedMs, trail, copies, isMerged }: Ti
   printLine(plain(`        ${seen}; here ${timeText(receivedMs)}${again}`));
 }
 
-function show({ ticket, events, droppedCount, externals, waiting }: TicketAnswer): void {
+function show(answer: TicketAnswer): void {
+  const { ticket, events, droppedCount, externals, waiting, bundles } = answer;
   showTicket(ticket);
+  for (const { digest, bytes, event } of bundles) {
+    fact("data", `${bytes} bytes for event ${event.slice(0, 12)}: bundle ${digest}`);
+  }
   for (const [adapter, id] of Object.entries(externals)) fact("known as", `${id} at ${adapter}`);
   for (const one of waiting) showTelling(one);
   printLine("");

@@ -34,6 +34,8 @@ export interface TicketSummary {
   readonly eventCount: number;
   /** Further sightings of the same errors under other ids. */
   readonly mergedCount: number;
+  /** Events that were counted at their node for want of room and never came by themselves. */
+  readonly foldedCount: number;
   readonly firstMs: number;
   readonly lastMs: number;
   readonly openedMs: number;
@@ -79,12 +81,21 @@ export interface Telling {
   readonly detail: string | null;
 }
 
+/** Service data that came for one of the ticket's events; `GET /v1/callhome/bundles/DIGEST` gives it. */
+export interface TicketBundle {
+  readonly digest: string;
+  readonly bytes: number;
+  readonly event: string;
+  readonly node: string;
+}
+
 export interface TicketAnswer {
   readonly destination: string;
   readonly ticket: TicketSummary;
   readonly events: readonly TicketEvent[];
   /** Counted, and no longer kept whole. */
   readonly droppedCount: number;
+  readonly bundles: readonly TicketBundle[];
   /** What adapters call it. */
   readonly externals: Readonly<Record<string, string>>;
   /** What adapters are still to be told, or have refused. */
@@ -142,6 +153,7 @@ export function summaryOf(ticket: Ticket): TicketSummary {
     text: ticket.text,
     eventCount: ticket.eventCount,
     mergedCount: ticket.mergedCount,
+    foldedCount: ticket.foldedCount,
     firstMs: ticket.firstMs,
     lastMs: ticket.lastMs,
     openedMs: ticket.openedMs,

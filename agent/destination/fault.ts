@@ -203,6 +203,13 @@ export function isTest(event: BmcEvent): boolean {
   return event.category === "test";
 }
 
+/** How many events it stands for besides itself: those that its node had no room for (`callhome/raised.ts`). */
+export function foldedBy(event: BmcEvent): number {
+  const count =
+    event.way === "host" && event.category === "events-folded" ? numberOf(event, "count") : 0;
+  return Math.max(0, count ?? 0);
+}
+
 const TITLE_CHARACTERS_MAX = 160;
 
 export function titleOf(event: BmcEvent, node: string): string {

@@ -61,6 +61,8 @@ export interface Ticket {
   readonly eventCount: number;
   /** Further sightings of the same errors, under other ids: not counted as events. */
   readonly mergedCount: number;
+  /** What events say that they stand for: counted at their node for want of room. */
+  readonly foldedCount: number;
   /** Number of changes that were told; in their keys. */
   readonly revision: number;
   readonly text: string;

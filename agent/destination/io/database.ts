@@ -44,7 +44,6 @@ function isBusy(cause: unknown): boolean {
   return /^SQLITE_(?:BUSY|LOCKED)/.test(codeOf(cause));
 }
 
-/** `pagesMax`: for tests of a full disk. */
 function configure(db: Database, pagesMax: number | null): void {
   db.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
   // A whole event fits into a page of this size; only a new database takes it.
@@ -64,18 +63,26 @@ class Damaged extends Error {
   override readonly name = "Damaged";
 }
 
-function check(db: Database, path: string): void {
-  if (statSync(path).size > CHECK_BYTES_MAX) return;
+function check(db: Database, path: string, isSuspect: boolean): void {
+  if (!isSuspect && statSync(path).size > CHECK_BYTES_MAX) return;
   const row = db.query<Record<string, unknown>, []>("PRAGMA quick_check(1)").get();
   const found = Object.values(row ?? {})[0];
   if (found !== "ok") throw new Damaged(String(found));
 }
 
-function openWhole(path: string, pagesMax: number | null): Result<Database, string> {
+export interface OpenOptions {
+  readonly nowMs: number;
+  /** For tests of a full disk; null: no bound. */
+  readonly pagesMax: number | null;
+  /** Damage was met: it is looked at whole, however large it is. */
+  readonly isSuspect: boolean;
+}
+
+function openWhole(path: string, { pagesMax, isSuspect }: OpenOptions): Result<Database, string> {
   const db = new Database(path, { create: true, strict: true });
   try {
     configure(db, pagesMax);
-    check(db, path);
+    check(db, path, isSuspect);
     if (migrate(db)) return ok(db);
     db.close();
     return err(
@@ -158,31 +165,22 @@ function whyNot(path: string, cause: unknown): string {
 }
 
 /** The error is one line: another process has it, or the folder cannot be written to. Damage is never an error. */
-export function openDatabase(
-  folder: string,
-  nowMs: number,
-  pagesMax: number | null = null,
-): Result<Opened, string> {
+export function openDatabase(folder: string, options: OpenOptions): Result<Opened, string> {
   const path = join(folder, DATABASE_FILE);
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const opened = openWhole(path, pagesMax);
+    const opened = openWhole(path, options);
     return opened.ok ? ok({ db: opened.value, complaints: [] }) : opened;
   } catch (cause) {
     if (!isDamage(cause) && !(cause instanceof Damaged)) return err(whyNot(path, cause));
-    return openAnew(path, messageOf(cause), nowMs, pagesMax);
+    return openAnew(path, messageOf(cause), options);
   }
 }
 
-function openAnew(
-  path: string,
-  why: string,
-  nowMs: number,
-  pagesMax: number | null,
-): Result<Opened, string> {
+function openAnew(path: string, why: string, options: OpenOptions): Result<Opened, string> {
   try {
-    const aside = setAside(path, nowMs);
-    const opened = openWhole(path, pagesMax);
+    const aside = setAside(path, options.nowMs);
+    const opened = openWhole(path, { ...options, isSuspect: false });
     if (!opened.ok) return opened;
     const saved = salvage(aside, opened.value);
     const line = `the database of tickets was damaged (${why}) and is now ${aside}; ${saved}. What is missing of it cannot be told from new: repeated events may open second tickets`;

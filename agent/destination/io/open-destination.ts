@@ -6,6 +6,7 @@
  */
 import { Hono } from "hono";
 import { err, ok, type Result } from "../../../core/result.ts";
+import type { Upload } from "../../callhome/bundle/io/upload-store.ts";
 import { PARCELS_BYTES_MAX } from "../../callhome/protocol.ts";
 import type { Identity } from "../../identity/identity.ts";
 import { LOCAL_CLUSTER } from "../../identity/names.ts";
@@ -18,6 +19,8 @@ import type { Log } from "../../runtime/log.ts";
 import type { DestinationStatus } from "../api.ts";
 import { REPLAY_HORIZON_MS } from "../judge.ts";
 import type { Adapter } from "./adapter.ts";
+import type { BundleDoor } from "./bundle-door.ts";
+import { isDamage } from "./database.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Intake, type Told } from "./intake.ts";
 import { parcelRoutes } from "./parcel-routes.ts";
@@ -45,8 +48,8 @@ export interface DestinationSettings {
   readonly nowMs?: () => number;
   /** For tests: what stands before every route. */
   readonly before?: Hono;
-  /** What else is answered on this port, such as uploads of service data; bodies up to `BODY_BYTES_MAX`, roles are its own affair. */
-  readonly also?: Hono;
+  /** Takes service data too; ended with the destination. */
+  readonly bundles?: BundleDoor;
 }
 
 export interface Destination {
@@ -123,12 +126,19 @@ function routesOf(parts: Parts): Hono {
     }),
   );
   const status = (): DestinationStatus => statusOf(parts);
-  app.route("/", ticketRoutes({ identity, store, intake, stream, status, nowMs }));
-  if (settings.also !== undefined) app.route("/", settings.also);
+  const { bundles } = settings;
+  const bundlesOf = (isWanted: (event: string) => boolean): readonly Upload[] =>
+    bundles?.of(isWanted) ?? [];
+  app.route("/", ticketRoutes({ identity, store, intake, stream, status, bundlesOf, nowMs }));
+  if (bundles !== undefined) app.route("/", bundles.routes);
   app.notFound((context) =>
     problemResponse({ kind: "not-found", detail: `no such path: ${context.req.path}` }),
   );
   app.onError((error) => {
+    if (isDamage(error) && store.mend()) {
+      const detail = "the database was damaged and is whole again: ask once more";
+      return problemResponse({ kind: "busy", detail });
+    }
     log.say("fault", `a defect: ${error.stack ?? error.message}`);
     return problemResponse({ kind: "internal", detail: "a defect; the destination's log has it" });
   });
@@ -233,6 +243,7 @@ export function openDestination(settings: DestinationSettings): Result<Destinati
     stop: async () => {
       endPruning();
       stream.close();
+      settings.bundles?.stop();
       await listening.value.stop();
       await forwarder.stop();
       store.close();

@@ -208,6 +208,11 @@ export class Store {
     return this.tickets.prune(this.#limits.ticketsMax, PRUNE_AT_ONCE) || ids;
   }
 
+  /** After damage was met while reading: what is damaged is set aside, the rest goes on. False: it cannot be opened. */
+  mend(): boolean {
+    return this.#adopt();
+  }
+
   close(): void {
     this.#db.close();
   }
@@ -268,7 +273,11 @@ export class Store {
     } catch {
       // Damaged; what matters is that the file is let go.
     }
-    const opened = openDatabase(this.#folder, Date.now(), this.#limits.pagesMax);
+    const opened = openDatabase(this.#folder, {
+      nowMs: Date.now(),
+      pagesMax: this.#limits.pagesMax,
+      isSuspect: true,
+    });
     if (!opened.ok) {
       this.#log.say("fault", opened.error);
       return false;
@@ -300,7 +309,11 @@ export function openStore(
   limits: Partial<StoreLimits> = {},
 ): Result<Store, string> {
   const all = { ...LIMITS, ...limits };
-  const opened = openDatabase(folder, Date.now(), all.pagesMax);
+  const opened = openDatabase(folder, {
+    nowMs: Date.now(),
+    pagesMax: all.pagesMax,
+    isSuspect: false,
+  });
   if (!opened.ok) return opened;
   for (const line of opened.value.complaints) log.say("fault", line);
   const complaint = opened.value.complaints[0] ?? null;

@@ -2,6 +2,7 @@
  * The side of the destination that people and their programs speak to: tickets, a live stream of their changes, health, metrics.
  */
 import { type Context, Hono } from "hono";
+import type { Upload } from "../../callhome/bundle/io/upload-store.ts";
 import { eventStatementSchema } from "../../callhome/protocol.ts";
 import type { Identity } from "../../identity/identity.ts";
 import { allow, bodyMax, identify, principalOf, rateLimit } from "../../net/io/access.ts";
@@ -15,6 +16,7 @@ import {
   summaryOf,
   TICKETS_PATH,
   type TicketAnswer,
+  type TicketBundle,
   type TicketEvent,
   type TicketsAnswer,
 } from "../api.ts";
@@ -31,6 +33,7 @@ export interface TicketSetting {
   readonly intake: Intake;
   readonly stream: TicketStream;
   readonly status: () => DestinationStatus;
+  readonly bundlesOf: (isWanted: (event: string) => boolean) => readonly Upload[];
   readonly nowMs: () => number;
 }
 
@@ -97,6 +100,7 @@ class TicketRoutes {
       ticket: summaryOf(ticket),
       events,
       droppedCount: ticket.eventCount - events.filter(({ isMerged }) => !isMerged).length,
+      bundles: this.#bundlesOf(ticket),
       externals: store.outbox.externals(ticket.number),
       waiting: store.outbox.ofTicket(ticket.number).map((one) => ({
         adapter: one.adapter,
@@ -125,6 +129,13 @@ class TicketRoutes {
       return problem("not-kept", `${ticket.id} is not closed: ${closed.error.detail}`);
     if (closed.value === null) return problem("refused", `${ticket.id} is closed already`);
     return context.json(summaryOf(closed.value));
+  }
+
+  #bundlesOf({ number }: Ticket): readonly TicketBundle[] {
+    const { store, bundlesOf } = this.#setting;
+    return bundlesOf((event) => store.receipt(event)?.number === number).map(
+      ({ digest, bytes, event, node }) => ({ digest, bytes, event, node }),
+    );
   }
 
   health(context: Context): Response {
