@@ -109,7 +109,7 @@ export async function testDoor(cluster = "c1", leafDays = 90): Promise<TestDoor>
 export async function until(
   isSo: () => boolean | Promise<boolean>,
   what: string,
-  limitMs = 10_000,
+  limitMs = 30_000,
 ): Promise<void> {
   const endMs = performance.now() + limitMs;
   while (!(await isSo())) {

@@ -1,7 +1,7 @@
 /**
  * Joining through a real door on loopback, and everything that may be wrong with who joins, with what he says, and with the door.
  */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Result } from "../../../core/result.ts";
@@ -23,6 +23,9 @@ import { readLeaf } from "./certificates.ts";
 import { joinCluster } from "./credentials.ts";
 import { startJoinDoor } from "./join-door.ts";
 import { keyPem, makeKey, makeRequest, spkiOf } from "./keys.ts";
+
+/** Certificates are made by the dozen, perhaps on a machine that is busy. */
+setDefaultTimeout(60_000);
 
 const cluster = await testDoor();
 afterAll(() => cluster.close());

@@ -2,7 +2,7 @@
  * An identity on disk: what a running process makes of a folder that changes under it, is damaged, or half written; and what
  * `init` makes and leaves alone.
  */
-import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   copyFileSync,
   existsSync,
@@ -21,6 +21,9 @@ import { authorityFolderOf } from "./identity-folder.ts";
 import { type InitOrder, initCluster } from "./init-cluster.ts";
 import { renewIdentity } from "./keeper.ts";
 import { type FolderIdentity, openIdentity } from "./open-identity.ts";
+
+/** Certificates are made by the dozen, perhaps on a machine that is busy. */
+setDefaultTimeout(60_000);
 
 const root = mkdtempSync(join(tmpdir(), "holdfast-folder-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));

@@ -2,7 +2,7 @@
  * What changes while processes run: certificates are renewed, somebody is revoked, keys and authorities take turns. Against a real
  * door; nobody is cut off who should not be, and nobody let in who should not be.
  */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { Result } from "../../../core/result.ts";
@@ -11,7 +11,7 @@ import type { Problem } from "../../net/problem.ts";
 import { testIdentities } from "../harness/test-authority.ts";
 import { type TestDoor, testDoor, until } from "../harness/test-door.ts";
 import type { Identity } from "../identity.ts";
-import { RENEWAL_TYPE } from "../join-protocol.ts";
+import { BUNDLE_WAIT_S_MAX, RENEWAL_TYPE } from "../join-protocol.ts";
 import { BUNDLE_TYPE } from "../trust.ts";
 import { DAY_MS, timesFrom } from "./authority.ts";
 import { beginRotation, endRotation, laggards, switchRotation } from "./authority-rotation.ts";
@@ -24,6 +24,9 @@ import { beginIdentityService } from "./identity-service.ts";
 import { initCluster } from "./init-cluster.ts";
 import { type Keeper, renewIdentity, startKeeper } from "./keeper.ts";
 import type { FolderIdentity } from "./open-identity.ts";
+
+/** Certificates are made by the dozen, perhaps on a machine that is busy. */
+setDefaultTimeout(60_000);
 
 const TYPE = "text/plain";
 let cluster: TestDoor;
@@ -60,7 +63,7 @@ function versionOf(identity: FolderIdentity): number {
 }
 
 describe("news", () => {
-  test("of a revocation reach everybody within a second or two, and count at once", async () => {
+  test("of a revocation reach everybody before a held question ends, and count at once", async () => {
     const a = await cluster.member("n1");
     const b = await cluster.member("n2", { role: "manager" });
     const bad = await cluster.member("n3");
@@ -73,7 +76,7 @@ describe("news", () => {
       value: 2,
     });
     await until(() => !believes(a, bad) && !believes(b, bad), "the revocation is known");
-    expect(performance.now() - startMs).toBeLessThan(5_000);
+    expect(performance.now() - startMs).toBeLessThan((BUNDLE_WAIT_S_MAX * 1_000) / 2);
     expect(a.tls()?.crl).toHaveLength(1);
     expect([believes(a, b), believes(b, a)]).toEqual([true, true]);
     expect(said.join("\n")).toContain("2 more certificates are revoked");
@@ -391,7 +394,7 @@ describe("a rotation of the authority", () => {
     await until(() => a.tls()?.ca.length === 1 && b.tls()?.ca.length === 1, "the old one is gone");
     expect(all()).toEqual([true, true]);
     expect(b.verifier.verify(signedBefore, TYPE, Date.now()).ok).toBe(false);
-  }, 30_000);
+  });
 
   test("needs none of the old one's revocations, and can be followed by another one", async () => {
     const { office } = cluster;

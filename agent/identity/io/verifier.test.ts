@@ -1,7 +1,7 @@
 /**
  * Signatures by real certificates: what is believed, and every way in which something is not.
  */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createPrivateKey, sign } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,6 +17,9 @@ import { keyPem, makeKey, makeSelfSigned, spkiOf } from "./keys.ts";
 import { openIdentity, openLocalIdentity } from "./open-identity.ts";
 import { openSigner } from "./signer.ts";
 import { openLocalVerifier } from "./verifier.ts";
+
+/** Certificates are made by the dozen, perhaps on a machine that is busy. */
+setDefaultTimeout(60_000);
 
 const TYPE = "application/vnd.holdfast.test+json";
 const text = new TextEncoder();
