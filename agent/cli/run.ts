@@ -30,6 +30,7 @@ interface RunOptions extends AgentFlags {
   readonly ranks?: number;
   readonly spares: number;
   readonly checkpointEvery?: number;
+  readonly encrypt?: boolean;
   readonly resume?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -94,6 +95,7 @@ async function submit(
     ranks: options.ranks ?? 1,
     spares: options.spares,
     checkpointEveryMs: options.checkpointEvery ?? null,
+    isEncrypted: options.encrypt === true,
   };
   return (await client.post<{ readonly job: string }>("/v1/jobs", order)).job;
 }
@@ -269,6 +271,7 @@ export function runCommand(): Command {
     .option("-n, --ranks <count>", "how many programs, one a node (default 1)", wholeNumber(1))
     .option("--spares <count>", "nodes to be kept free for this job", wholeNumber(0), 0)
     .option("--checkpoint-every <time>", "least time between checkpoints", parseDuration)
+    .option("--encrypt", "encrypt what the nodes of the job say to each other")
     .option("--resume <job>", "go on with a job that was lost, from its sealed states")
     .option("-e, --env <name=value>", "variable for the program; may be repeated", environment)
     .option("--cwd <folder>", "folder to run in on every node (default: this one)")

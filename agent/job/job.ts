@@ -33,6 +33,10 @@ export interface JobSpec {
   readonly spares: number;
   /** null: every call of checkpoint() takes one. */
   readonly checkpointEveryMs: number | null;
+  /** What the job's proxies show each other, 64 hexadecimal digits; goes to nobody but its nodes. Absent: of an earlier release. */
+  readonly key?: string;
+  /** Whether what the proxies say to each other is encrypted. */
+  readonly isEncrypted?: boolean;
 }
 
 export type JobState =

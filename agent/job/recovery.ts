@@ -8,9 +8,9 @@
  */
 import type { Selection, StoreEvent, Version } from "../checkpoint/checkpoint.ts";
 import type { Epoch, NodeId } from "../membership/membership.ts";
-import type { ProxyToAgent } from "../proxy/proxy.ts";
+import type { JobSecret, ProxyToAgent } from "../proxy/proxy.ts";
 import type { EffectSink } from "./effects.ts";
-import type { AssignMessage, JobMessage, RecoveryStage } from "./job.ts";
+import type { AssignMessage, JobMessage, JobSpec, RecoveryStage } from "./job.ts";
 import { holdsChain, type NodeParts, onLineage } from "./parts.ts";
 import { rankFiles } from "./programs.ts";
 import { ranksOf } from "./records.ts";
@@ -103,6 +103,7 @@ export class Recovery {
         everSealed: this.assign.everSealed,
         nextVersion: this.assign.nextVersion,
         idleWithinMs: config.idleWithinMs,
+        secret: secretOf(record.spec),
       },
     });
   }
@@ -222,4 +223,8 @@ export class Recovery {
       },
     });
   }
+}
+
+function secretOf({ key, isEncrypted }: JobSpec): JobSecret | null {
+  return key === undefined ? null : { key, isEncrypted: isEncrypted ?? false };
 }

@@ -47,6 +47,8 @@ export const FRAME = {
   decide: 11,
   /** What this proxy selects, as JSON. */
   opinion: 12,
+  /** The dialler's proof that it knows the job's key, 32 bytes; see `io/peer-secret.ts`. */
+  proof: 13,
 } as const;
 export type FrameKind = (typeof FRAME)[keyof typeof FRAME];
 
@@ -63,7 +65,7 @@ export interface FrameHeader {
   readonly second: number;
 }
 
-const KIND_MAX = 12;
+const KIND_MAX = 13;
 
 export function encodeFrameHeader(header: FrameHeader, view: DataView, at: number): void {
   view.setUint16(at, header.kind, true);
@@ -116,6 +118,9 @@ export interface Hello {
   readonly job: string;
   readonly epoch: number;
   readonly node: string;
+  /** Of a job with a key, hexadecimal: what the other side's proof must be about, and the acceptor's proof. */
+  readonly nonce?: string;
+  readonly proof?: string;
 }
 
 export const FRAME_PROTOCOL = 1;
@@ -124,13 +129,23 @@ export function decodeHello(payload: Uint8Array): Result<Hello, string> {
   try {
     const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(payload));
     if (typeof value === "object" && value !== null) {
-      const { protocol, job, epoch, node } = value as Partial<Record<keyof Hello, unknown>>;
+      const said = value as Partial<Record<keyof Hello, unknown>>;
+      const { protocol, job, epoch, node, nonce, proof } = said;
       const isWhole =
         typeof protocol === "number" &&
         typeof job === "string" &&
         typeof epoch === "number" &&
         typeof node === "string";
-      if (isWhole) return ok({ protocol, job, epoch, node });
+      const isHex = (text: unknown): text is string | undefined =>
+        text === undefined ||
+        (typeof text === "string" && /^(?:[0-9a-f]{32}|[0-9a-f]{64})$/.test(text));
+      if (isWhole && isHex(nonce) && isHex(proof)) {
+        return ok({
+          ...{ protocol, job, epoch, node },
+          ...(nonce === undefined ? {} : { nonce }),
+          ...(proof === undefined ? {} : { proof }),
+        });
+      }
     }
   } catch {
     // The answer below says all there is to say.

@@ -39,6 +39,13 @@ export interface LocalRank {
   readonly fresh: boolean;
 }
 
+export interface JobSecret {
+  /** 64 hexadecimal digits. */
+  readonly key: string;
+  /** Whether what the proxies say to each other is encrypted besides. */
+  readonly isEncrypted: boolean;
+}
+
 export type AgentToProxy =
   | {
       readonly kind: "assign";
@@ -63,6 +70,8 @@ export type AgentToProxy =
       readonly nextVersion: Version;
       /** A program that does not reach a call within this time counts as stuck. */
       readonly idleWithinMs: number;
+      /** What the job's proxies show each other; null: a job without a key. */
+      readonly secret: JobSecret | null;
     }
   | {
       /** The state of a capture is safely copied: the program's checkpoint() returns. */

@@ -46,6 +46,7 @@ export interface ApiSource extends QuerySource, OutputSource {
 }
 
 const READ_AT_ONCE = 256;
+const KEY_BYTES = 32;
 
 const orderSchema = z.object({
   argv: z.array(z.string()).min(1),
@@ -54,6 +55,7 @@ const orderSchema = z.object({
   ranks: z.number().int().min(1).max(65_536),
   spares: z.number().int().min(0).max(65_536).default(0),
   checkpointEveryMs: z.number().min(0).nullable().default(null),
+  isEncrypted: z.boolean().default(false),
 });
 
 const whatIfSchema = z.object({ lose: z.array(z.string()).max(1024) });
@@ -81,10 +83,17 @@ function findJob(context: Context, source: ApiSource): Result<JobRecord, Problem
   return err({ kind: "not-found", detail: `no job ${id} is known here: see holdfast job list` });
 }
 
+/** The job's key is for its nodes only. */
+function withoutKey(record: JobRecord): JobRecord {
+  const { key: _, ...spec } = record.spec;
+  return { ...record, spec };
+}
+
 async function submit(context: Context, source: ApiSource): Promise<Response> {
   const order = await readBody(context, orderSchema);
   if (!order.ok) return problemResponse(order.error);
-  const spec = readSpec({ id: `j-${randomHex(4)}`, ...order.value });
+  const key = randomHex(KEY_BYTES);
+  const spec = readSpec({ id: `j-${randomHex(4)}`, key, ...order.value });
   if (!spec.ok) return problemResponse({ kind: "bad-request", detail: spec.error });
   const job = await source.ask({ kind: "run", spec: spec.value });
   return answer(context, job.ok ? ok({ job: job.value }) : job, 201);
@@ -141,7 +150,10 @@ export function agentApi(source: ApiSource): Hono {
   app.get("/v1/holdings", (context) => context.json(source.machine.holdings()));
   app.get("/v1/jobs", (context) => context.json(source.machine.records().map(summaryOf)));
   app.post("/v1/jobs", (context) => submit(context, source));
-  app.get("/v1/jobs/:id", (context) => answer(context, findJob(context, source)));
+  app.get("/v1/jobs/:id", (context) => {
+    const record = findJob(context, source);
+    return answer(context, record.ok ? ok(withoutKey(record.value)) : record);
+  });
   app.get("/v1/jobs/:id/explain", (context) => {
     const record = findJob(context, source);
     return answer(context, record.ok ? ok(explainJob(record.value)) : record);

@@ -103,6 +103,11 @@ const spec = z.object({
   ranks: z.number().int().min(1).max(RANKS_MAX),
   spares: z.number().int().min(0).max(RANKS_MAX),
   checkpointEveryMs: z.number().min(0).nullable(),
+  key: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .exactOptional(),
+  isEncrypted: z.boolean().exactOptional(),
 });
 const rankExit = z.object({ rank, code: z.number().int(), detail: text });
 const record = z.object({

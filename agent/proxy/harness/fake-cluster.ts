@@ -20,7 +20,7 @@ import type { Epoch, NodeId } from "../../membership/membership.ts";
 import { installSdk } from "../io/sdk-install.ts";
 import { removeSegment } from "../io/segment-file.ts";
 import { programCommand, programEnvironment } from "../program.ts";
-import type { ProxyToAgent } from "../proxy.ts";
+import type { JobSecret, ProxyToAgent } from "../proxy.ts";
 import { FakeAgent, type FakeProxy, waitFor } from "./fake-agent.ts";
 
 const JOB = "j-00000001";
@@ -30,6 +30,9 @@ export interface FakeClusterOptions {
   readonly ranksOfNodes: readonly number[];
   readonly checkpointEveryMs?: number | null;
   readonly idleWithinMs?: number;
+  readonly secret?: JobSecret | null;
+  /** Of the last node, where it is to differ. */
+  readonly secretOfLast?: JobSecret;
   /** Put before the command lines of proxies and programs: a `taskset`. */
   readonly proxyPrefix?: readonly string[];
   readonly programPrefix?: readonly string[];
@@ -147,8 +150,14 @@ export class FakeCluster {
         everSealed: this.saved.some(({ version }) => this.#isSealed(version)),
         nextVersion: (newest + 1) as Version,
         idleWithinMs: this.#options.idleWithinMs ?? 5000,
+        secret: this.#secretOf(i),
       });
     }
+  }
+
+  #secretOf(index: number): JobSecret | null {
+    const { secret = null, secretOfLast = secret } = this.#options;
+    return index === this.nodes.length - 1 ? secretOfLast : secret;
   }
 
   async resume(): Promise<void> {

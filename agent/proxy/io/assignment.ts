@@ -14,10 +14,11 @@ import { CheckpointCuts, type CutEffect } from "../checkpoint-cut.ts";
 import type { Call, Done } from "../communication-library.ts";
 import { decodeMailbox, encodeMailbox } from "../mailbox.ts";
 import { mailboxPathOf } from "../program.ts";
-import type { AgentToProxy, ProxyToAgent } from "../proxy.ts";
+import type { AgentToProxy, JobSecret, ProxyToAgent } from "../proxy.ts";
 import { OP } from "../segment-layout.ts";
 import { type SelectionCore, selectCommonState } from "../selection.ts";
 import { type AgreementOutcome, SelectionAgreement } from "../selection-agreement.ts";
+import { keyOf, type MeshSecret } from "./peer-secret.ts";
 import { type Poller, READABLE } from "./poller.ts";
 import { ProgramDoor } from "./program-door.ts";
 import { RankServer } from "./rank-server.ts";
@@ -44,6 +45,11 @@ const SERVE_BUDGET = 64;
 /** How often programs that should idle are looked at, besides when they ring. */
 const IDLE_CHECK_MS = 20;
 const BELL_BYTES = 4096;
+
+function secretOf(secret: JobSecret | null): MeshSecret | null {
+  const key = secret === null ? null : keyOf(secret.key);
+  return secret === null || key === null ? null : { key, isEncrypted: secret.isEncrypted };
+}
 
 export class Assignment {
   readonly #assign: Assign;
@@ -100,7 +106,7 @@ export class Assignment {
     });
     this.#library = library;
     world.mesh.join(
-      { job, epoch, node, proxies },
+      { job, epoch, node, proxies, secret: secretOf(assign.secret) },
       {
         onFrame: (from, header, payload) => library.onPeerFrame(from, header, payload),
         spanFor: (_, header) => library.spanFor(header),

@@ -3,6 +3,7 @@
  *
  * Payload of any size goes between the socket and its final place without a copy in between, except small ones, which share one
  * system call with their headers. Knows nothing of ranks; what a frame means is its owner's to say.
+ * From the moment it is encrypted all bytes go through a `SealedStream`, which copies them; the frames are the same.
  * Bounded: a frame by its length check, a turn by READ_TURN_BYTES, what lies unsent by the owner's requests.
  */
 import { assert } from "../../../core/assert.ts";
@@ -16,6 +17,7 @@ import {
 } from "../frame.ts";
 import { type OutFrame, type Span, spanBytes } from "../transport.ts";
 import { type Poller, READABLE, WRITABLE } from "./poller.ts";
+import { type SealedKeys, SealedStream } from "./sealed-stream.ts";
 import { MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, wouldBlock } from "./socket.ts";
 
 const STAGING_BYTES = 65_536;
@@ -58,6 +60,8 @@ export class TcpConnection {
   #isOpen = true;
   #isPaused = false;
   #wantsWrite = false;
+  /** null: in the clear. */
+  #sealed: SealedStream | null = null;
 
   constructor(fd: number, poller: Poller, owner: ConnectionOwner) {
     this.fd = fd;
@@ -78,6 +82,20 @@ export class TcpConnection {
     this.#queue.push(frame);
     // While the socket is full, the poller says when to go on.
     if (!this.#wantsWrite) this.#flush();
+  }
+
+  /** From here on, both ways: the other side does the same after the same frames. False: what was sent before still lies here. */
+  encrypt(keys: SealedKeys): boolean {
+    const isAllSent =
+      this.#outStart === this.#outEnd &&
+      this.#bulk === null &&
+      this.#queueStart === this.#queue.length;
+    if (!isAllSent) return false;
+    const ahead = this.#in.u8.slice(this.#inStart, this.#inEnd);
+    this.#inStart = 0;
+    this.#inEnd = 0;
+    this.#sealed = new SealedStream(this.fd, keys, ahead);
+    return true;
   }
 
   /** Stops reading until `resume`: the sender is then held back by TCP itself. */
@@ -122,13 +140,14 @@ export class TcpConnection {
   #flush(): void {
     if (this.#isFlushing) return;
     this.#isFlushing = true;
-    let isFull = false;
+    let isFull = this.#sealed !== null && !this.#sealed.flush() && !this.#sendFailed();
     while (this.#isOpen && !isFull) {
       if (this.#outStart === this.#outEnd && this.#bulk === null) this.#stage();
       if (this.#outStart < this.#outEnd) isFull = !this.#sendStaged();
       else if (this.#bulk !== null) isFull = !this.#sendBulk();
       else break;
     }
+    if (this.#sealed?.hasUnsent === true) isFull = true;
     this.#isFlushing = false;
     if (this.#isOpen && isFull !== this.#wantsWrite) {
       this.#wantsWrite = isFull;
@@ -175,7 +194,10 @@ export class TcpConnection {
   #sendStaged(): boolean {
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL | (this.#bulk === null ? 0 : MSG_MORE);
     const bytes = this.#outEnd - this.#outStart;
-    const sent = libc.send(this.fd, this.#out.pointer + this.#outStart, bytes, flags);
+    const sent =
+      this.#sealed === null
+        ? libc.send(this.fd, this.#out.pointer + this.#outStart, bytes, flags)
+        : this.#sealed.send(this.#out.u8.subarray(this.#outStart, this.#outEnd));
     if (sent < 0) return this.#sendFailed();
     this.#outStart += sent;
     return sent === bytes;
@@ -187,10 +209,14 @@ export class TcpConnection {
     const { span } = bulk;
     const left = span.bytes - bulk.sentBytes;
     const address = span.memory.pointer + span.offset + bulk.sentBytes;
-    const sent = libc.send(this.fd, address, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const sent =
+      this.#sealed === null
+        ? libc.send(this.fd, address, left, MSG_DONTWAIT | MSG_NOSIGNAL)
+        : this.#sealed.send(spanBytes(span).subarray(bulk.sentBytes));
     if (sent < 0) return this.#sendFailed();
     bulk.sentBytes += sent;
-    if (sent < left) return false;
+    // A sealed stream takes a record at a time, so less than all need not mean that the socket is full.
+    if (sent < left) return this.#sealed !== null && !this.#sealed.hasUnsent;
     this.#bulk = null;
     bulk.frame.onWritten?.();
     return true;
@@ -205,7 +231,8 @@ export class TcpConnection {
 
   #read(): void {
     let budget = READ_TURN_BYTES;
-    while (this.#isOpen && !this.#isPaused && budget > 0) {
+    // What was read ahead of an encrypted stream is taken in any case: the poller knows nothing of it.
+    while (this.#isOpen && !this.#isPaused && (budget > 0 || this.#sealed?.hasAhead === true)) {
       const incoming = this.#incoming;
       const isBulk = incoming !== null && incoming.span.bytes - incoming.readBytes > 0;
       const got = isBulk ? this.#readBulk(incoming) : this.#readStaged();
@@ -218,8 +245,12 @@ export class TcpConnection {
   /** Bytes read; -1: none there, or broken. */
   #readBulk(incoming: Incoming): number {
     const { span } = incoming;
-    const address = span.memory.pointer + span.offset + incoming.readBytes;
-    const got = this.#receive(address, span.bytes - incoming.readBytes);
+    const { readBytes } = incoming;
+    const address = span.memory.pointer + span.offset + readBytes;
+    const got =
+      this.#sealed === null
+        ? this.#receive(address, span.bytes - readBytes)
+        : this.#receiveSealed(this.#sealed, spanBytes(span).subarray(readBytes));
     if (got > 0) incoming.readBytes += got;
     return got;
   }
@@ -230,7 +261,10 @@ export class TcpConnection {
       this.#inEnd -= this.#inStart;
       this.#inStart = 0;
     }
-    const got = this.#receive(this.#in.pointer + this.#inEnd, STAGING_BYTES - this.#inEnd);
+    const got =
+      this.#sealed === null
+        ? this.#receive(this.#in.pointer + this.#inEnd, STAGING_BYTES - this.#inEnd)
+        : this.#receiveSealed(this.#sealed, this.#in.u8.subarray(this.#inEnd, STAGING_BYTES));
     if (got > 0) this.#inEnd += got;
     return got;
   }
@@ -240,6 +274,13 @@ export class TcpConnection {
     if (got > 0) return got;
     if (got === 0) this.#break("connection closed");
     else if (!wouldBlock()) this.#break("connection lost");
+    return -1;
+  }
+
+  #receiveSealed(sealed: SealedStream, into: Uint8Array): number {
+    const received = sealed.receive(into);
+    if (received.kind === "bytes") return received.bytes;
+    if (received.kind === "broken") this.#break(received.why);
     return -1;
   }
 

@@ -2,6 +2,9 @@
  * Who is connected with whom: one connection for every pair of a job's proxies. The proxy that stands earlier in the
  * assignment dials; both say hello (job, epoch, node) before anything else counts.
  *
+ * Of a job with a key both prove that they know it before anything else counts (`peer-secret.ts`), and when the job is encrypted all
+ * that follows is.
+ *
  * A proxy listens before it is assigned, so a hello may come too early: it waits until the assignment is known, then is judged.
  * Whoever speaks something else, another job or an older epoch is refused with one line and its connection closed.
  */
@@ -12,12 +15,23 @@ import {
   FRAME,
   FRAME_PROTOCOL,
   type FrameHeader,
+  type FrameKind,
   HELLO_BYTES_MAX,
   type Hello,
 } from "../frame.ts";
 import type { ProxyEndpoint } from "../proxy.ts";
 import { frameHeader } from "../send-side.ts";
 import { type Span, spanBytes } from "../transport.ts";
+import {
+  connectionKeys,
+  isSameProof,
+  type MeshSecret,
+  newNonce,
+  PROOF_BYTES,
+  proofOf,
+  type Transcript,
+  transcriptOf,
+} from "./peer-secret.ts";
 import { type Poller, READABLE, WRITABLE } from "./poller.ts";
 import { accept, connectionError, connectTcp, listenTcp, sendAtOnce } from "./socket.ts";
 import { heapSpan, TcpConnection } from "./tcp-connection.ts";
@@ -32,6 +46,8 @@ export interface MeshPlan {
   readonly epoch: number;
   readonly node: string;
   readonly proxies: readonly ProxyEndpoint[];
+  /** null: a job without a key, which takes every peer at its word. */
+  readonly secret: MeshSecret | null;
 }
 
 export interface MeshOwner {
@@ -56,6 +72,21 @@ interface Peer {
   hello: Hello | null;
   /** Dialled from here, to this endpoint. */
   readonly dialled: ProxyEndpoint | null;
+  /** Ours, new for each connection. */
+  readonly nonce: string;
+  /** It dialled, has our proof, and is to send its own. */
+  isProving: boolean;
+}
+
+/** Of a peer that is not known yet; null: fine. */
+function judgeFirst(peer: Peer, { kind, payloadBytes }: FrameHeader): string | null {
+  if (peer.isProving) {
+    const isProof = kind === FRAME.proof && payloadBytes === PROOF_BYTES;
+    return isProof ? null : "does not prove that it knows the job's key";
+  }
+  if (peer.hello !== null) return "goes on before its hello was answered";
+  if (kind !== FRAME.hello) return "does not say hello first";
+  return payloadBytes <= HELLO_BYTES_MAX ? null : "says too long a hello";
 }
 
 export class TcpMesh {
@@ -157,38 +188,45 @@ export class TcpMesh {
     this.#dials.push({ endpoint, dueMs: this.#nowMs() + waitMs, waitMs: next });
   }
 
-  #open(fd: number, dialled: ProxyEndpoint | null): TcpConnection {
+  #open(fd: number, dialled: ProxyEndpoint | null): Peer {
     const connection = new TcpConnection(fd, this.#poller, {
       onHeader: (from, header) => this.#onHeader(from, header),
       spanFor: (from, header) => this.#spanFor(from, header),
       onFrame: (from, header, payload) => this.#onFrame(from, header, payload),
       onBroken: (from, reason) => this.#onBroken(from, reason),
     });
-    this.#peers.set(connection, { connection, node: null, hello: null, dialled });
-    return connection;
+    const nonce = newNonce();
+    const peer: Peer = { connection, node: null, hello: null, dialled, nonce, isProving: false };
+    this.#peers.set(connection, peer);
+    return peer;
   }
 
-  #sayHello(connection: TcpConnection): void {
+  /** `proof`: ours, that we know the job's key. */
+  #sayHello(peer: Peer, proof: Uint8Array | null = null): void {
     const plan = this.#plan;
     if (plan === null) return;
-    const { job, epoch, node } = plan;
-    const hello: Hello = { protocol: FRAME_PROTOCOL, job, epoch, node };
-    const bytes = new TextEncoder().encode(JSON.stringify(hello));
+    const { job, epoch, node, secret } = plan;
+    const hello: Hello = {
+      ...{ protocol: FRAME_PROTOCOL, job, epoch, node },
+      ...(secret === null ? {} : { nonce: peer.nonce }),
+      ...(proof === null ? {} : { proof: proof.toHex() }),
+    };
+    this.#say(peer, FRAME.hello, new TextEncoder().encode(JSON.stringify(hello)));
+  }
+
+  #say({ connection }: Peer, kind: FrameKind, bytes: Uint8Array): void {
     const span = heapSpan(bytes.byteLength);
     span.memory.u8.set(bytes);
-    const header = frameHeader(FRAME.hello, { epoch, payloadBytes: bytes.byteLength });
+    const epoch = this.#plan?.epoch ?? 0;
+    const header = frameHeader(kind, { epoch, payloadBytes: bytes.byteLength });
     connection.send({ header, payload: span, onWritten: null });
   }
 
   #onHeader(connection: TcpConnection, header: FrameHeader): string | null {
     const peer = this.#peers.get(connection);
     if (peer === undefined) return "is not known any more";
-    if (peer.node === null) {
-      if (peer.hello !== null) return "goes on before its hello was answered";
-      if (header.kind !== FRAME.hello) return "does not say hello first";
-      return header.payloadBytes <= HELLO_BYTES_MAX ? null : "says too long a hello";
-    }
-    if (header.kind === FRAME.hello) return "says hello twice";
+    if (peer.node === null) return judgeFirst(peer, header);
+    if (header.kind === FRAME.hello || header.kind === FRAME.proof) return "says hello twice";
     if (header.epoch !== this.#plan?.epoch) return `speaks of epoch ${header.epoch}`;
     return this.#owner?.judge(peer.node, header) ?? null;
   }
@@ -205,13 +243,18 @@ export class TcpMesh {
       this.#owner?.onFrame(peer.node, header, payload);
       return;
     }
-    const decoded = decodeHello(payload === null ? new Uint8Array(0) : spanBytes(payload));
+    const bytes = payload === null ? new Uint8Array(0) : spanBytes(payload);
+    if (peer.isProving) {
+      this.#onProof(peer, bytes);
+      return;
+    }
+    const decoded = decodeHello(bytes);
     if (!decoded.ok) {
       this.#drop(peer, decoded.error);
       return;
     }
     peer.hello = decoded.value;
-    // Before the assignment is known nobody can be judged; nothing more is read from it either.
+    // Before the assignment is known nobody can be judged, nor is anything more read.
     if (this.#plan !== null) this.#admit(peer);
   }
 
@@ -225,11 +268,83 @@ export class TcpMesh {
       this.#drop(peer, refusal);
       return;
     }
-    this.#byNode.get(hello.node)?.close();
-    this.#byNode.set(hello.node, peer.connection);
+    if (plan.secret !== null) {
+      this.#prove(peer, hello, { ...plan, secret: plan.secret });
+      return;
+    }
     // The answer goes out before anything else may be said on this connection.
-    if (peer.dialled === null) this.#sayHello(peer.connection);
-    peer.node = hello.node;
+    if (peer.dialled === null) this.#sayHello(peer);
+    this.#take(peer, hello.node);
+  }
+
+  /** Shows the other side that we know the job's key, and looks at what it has shown. */
+  #prove(peer: Peer, hello: Hello, plan: MeshPlan & { readonly secret: MeshSecret }): void {
+    const transcript = this.#transcript(peer, hello, plan);
+    if (transcript === null) {
+      this.#drop(peer, "does not know that the job has a key");
+      return;
+    }
+    const { key } = plan.secret;
+    if (peer.dialled === null) {
+      this.#sayHello(peer, proofOf(key, "accepts", transcript));
+      peer.isProving = true;
+      return;
+    }
+    const shown = Uint8Array.fromHex(hello.proof ?? "");
+    if (!isSameProof(shown, proofOf(key, "accepts", transcript))) {
+      this.#drop(peer, "does not know the job's key");
+      return;
+    }
+    this.#say(peer, FRAME.proof, proofOf(key, "dials", transcript));
+    this.#takeProved(peer, transcript, key);
+  }
+
+  #transcript(
+    peer: Peer,
+    hello: Hello,
+    plan: MeshPlan & { secret: MeshSecret },
+  ): Transcript | null {
+    const { job, epoch, node } = plan;
+    const own = { node, nonce: peer.nonce };
+    const other = { node: hello.node, nonce: hello.nonce };
+    const [dialler, acceptor] = peer.dialled === null ? [other, own] : [own, other];
+    return transcriptOf({ job, epoch, isEncrypted: plan.secret.isEncrypted }, dialler, acceptor);
+  }
+
+  #onProof(peer: Peer, shown: Uint8Array): void {
+    const { hello } = peer;
+    const plan = this.#plan;
+    if (hello === null || plan === null || plan.secret === null) return;
+    const transcript = this.#transcript(peer, hello, { ...plan, secret: plan.secret });
+    const { key } = plan.secret;
+    if (transcript === null || !isSameProof(shown, proofOf(key, "dials", transcript))) {
+      this.#drop(peer, "does not know the job's key");
+      return;
+    }
+    this.#takeProved(peer, transcript, key);
+  }
+
+  #takeProved(peer: Peer, transcript: Transcript, key: Uint8Array): void {
+    const { dialler, acceptor, isEncrypted } = transcript;
+    peer.isProving = false;
+    if (isEncrypted) {
+      const { fromDialler, fromAcceptor } = connectionKeys(key, transcript);
+      const keys =
+        peer.dialled === null
+          ? { send: fromAcceptor, receive: fromDialler }
+          : { send: fromDialler, receive: fromAcceptor };
+      if (!peer.connection.encrypt(keys)) {
+        this.#drop(peer, "does not read what it is answered");
+        return;
+      }
+    }
+    this.#take(peer, peer.dialled === null ? dialler : acceptor);
+  }
+
+  #take(peer: Peer, node: string): void {
+    this.#byNode.get(node)?.close();
+    this.#byNode.set(node, peer.connection);
+    peer.node = node;
     this.#checkJoined();
   }
 

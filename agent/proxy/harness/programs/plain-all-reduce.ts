@@ -20,6 +20,11 @@ const size = Number(process.env["SIZE"]);
 const bytes = Number(process.env["BYTES"] ?? 4_194_304);
 const rounds = Number(process.env["ROUNDS"] ?? 30);
 
+/** `plain`: without a key; `key`: peers prove that they know it; `encrypted`: all that follows is encrypted. */
+const mode = process.env["CHANNEL"] ?? "plain";
+const key = new Uint8Array(32).fill(7);
+const secret = mode === "plain" ? null : { key, isEncrypted: mode === "encrypted" };
+
 const poller = new Poller();
 const mesh = new TcpMesh("127.0.0.1", poller, { say: () => {} }, () => performance.now());
 const portFile = (of: number): string => join(folder, `port-${of}`);
@@ -47,7 +52,7 @@ const proxies = ranks.map((of) => ({
   port: Number(readFileSync(portFile(of), "utf8")),
 }));
 mesh.join(
-  { job: "bench", epoch: 1, node, proxies },
+  { job: "bench", epoch: 1, node, proxies, secret },
   {
     onFrame: (from, header, payload) => library.onPeerFrame(from, header, payload),
     spanFor: (_, header) => library.spanFor(header),
