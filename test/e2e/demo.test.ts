@@ -12,6 +12,8 @@ import { MARK_NAME } from "../../agent/cli/demo/io/workshop.ts";
 
 const BINARY = join(import.meta.dir, "../../dist/holdfast");
 const LIMIT_MS = 60_000;
+/** Both trainings and two calls home, on a machine with other things to do. */
+const WHOLE_LIMIT_MS = 120_000;
 
 interface Running {
   readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">;
@@ -48,10 +50,10 @@ function startDemo(...flags: string[]): Running {
   return demo;
 }
 
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const limitMs = performance.now() + 30_000;
+async function until(what: string, condition: () => boolean, withinMs = 30_000): Promise<void> {
+  const limitMs = performance.now() + withinMs;
   while (!condition()) {
-    if (performance.now() > limitMs) throw new Error(`not within 30 s: ${what}`);
+    if (performance.now() > limitMs) throw new Error(`not within ${withinMs / 1_000} s: ${what}`);
     await Bun.sleep(10);
   }
 }
@@ -123,21 +125,22 @@ describe("demo", () => {
       expect(reconciled?.tickets.toSorted()).toEqual(calls.map(({ ticket }) => ticket).toSorted());
       expectNothingLeft(folderOf(demo));
     },
-    LIMIT_MS,
+    WHOLE_LIMIT_MS,
   );
 
   test(
     "Ctrl-C while an error calls home ends it with 130 and cleans up",
     async () => {
       const demo = startDemo("--steps", "20");
-      await until("the services run", () => all(demo, "services").length > 0);
+      // Behind both trainings.
+      await until("the services run", () => all(demo, "services").length > 0, WHOLE_LIMIT_MS);
       const folder = folderOf(demo);
       expect(marked(folder).length).toBeGreaterThanOrEqual(4);
       demo.child.kill("SIGINT");
       expect(await demo.child.exited).toBe(130);
       expectNothingLeft(folder);
     },
-    LIMIT_MS,
+    WHOLE_LIMIT_MS,
   );
 
   test(
@@ -151,7 +154,7 @@ describe("demo", () => {
       expect(digestOf(demo, "faulted")).toBe(digestOf(demo, "clean") as string);
       expectNothingLeft(folderOf(demo));
     },
-    LIMIT_MS,
+    WHOLE_LIMIT_MS,
   );
 
   test(
@@ -177,7 +180,7 @@ describe("demo", () => {
       expect(end?.stepsComputed).toBeGreaterThan(110);
       expectNothingLeft(folderOf(demo));
     },
-    LIMIT_MS,
+    WHOLE_LIMIT_MS,
   );
 
   for (const [signal, code] of [

@@ -407,6 +407,28 @@ describe("the manager's page", () => {
     });
   });
 
+  chromium("takes a token from its address, hides it, and asks with it", async () => {
+    if (browser === null) throw new Error("no browser");
+    const server = new FixtureServer(html, workingCluster(Date.now()));
+    server.token = "hft.1.ab";
+    server.start();
+    try {
+      const stranger = await openPage(browser, server.url, WIDE);
+      await says(stranger.page, "#now", "Log in with a token");
+      await stranger.page.close();
+      const { page, strays } = await openPage(browser, `${server.url}#token=hft.1.ab`, WIDE);
+      await says(page, "#link", "live");
+      await says(page, "#events-list", "Inlet");
+      expect(page.url()).toBe(server.url);
+      await page.reload();
+      await says(page, "#link", "live");
+      expect(strays).toEqual([]);
+      await page.close();
+    } finally {
+      await server.stop();
+    }
+  });
+
   chromium("says why a list cannot be read", async () => {
     const rows = workingCluster(Date.now());
     await visit(rows, async ({ page, server, faults }) => {

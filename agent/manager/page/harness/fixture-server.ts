@@ -15,6 +15,8 @@ export class FixtureServer {
   summaryChange: Partial<Summary> = {};
   /** Set: every list is refused with it. */
   refusal: { readonly status: number; readonly detail: string } | null = null;
+  /** Set: who asks must have it. */
+  token: string | null = null;
   readonly #page: (request: Request) => Response;
   readonly #sinks = new Set<Sink>();
   #messages: { readonly id: number; readonly message: LiveMessage }[] = [];
@@ -103,6 +105,10 @@ export class FixtureServer {
   #answer(request: Request): Response {
     const url = new URL(request.url);
     if (url.pathname === "/") return this.#page(request);
+    const bearer = request.headers.get("authorization");
+    if (this.token !== null && bearer !== `Bearer ${this.token}`) {
+      return Response.json({ detail: "log in with a token" }, { status: 401 });
+    }
     if (this.refusal !== null) {
       return Response.json({ detail: this.refusal.detail }, { status: this.refusal.status });
     }
