@@ -22,6 +22,7 @@ import { ROWS_MAX } from "./live-updates.ts";
 import type { Store } from "./store.ts";
 
 const WRITE_MS = 1_000;
+const FRESH_MS = 500;
 
 export interface FleetKeeperParts {
   readonly store: Store;
@@ -59,6 +60,7 @@ export class FleetKeeper {
   #isStopped = false;
   /** Of the store's clock: rows below it were read. */
   #readTo = 0;
+  #refreshedMs = Number.NEGATIVE_INFINITY;
   /** Reading, one at a time. */
   #reading: Promise<unknown> = Promise.resolve();
 
@@ -76,6 +78,14 @@ export class FleetKeeper {
     this.#isStopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#write();
+  }
+
+  /** What was written since, by this manager or another, at most each `FRESH_MS`. */
+  async refresh(): Promise<void> {
+    const nowMs = this.#parts.clock.nowMs();
+    if (nowMs - this.#refreshedMs < FRESH_MS) return;
+    this.#refreshedMs = nowMs;
+    await this.begin();
   }
 
   report(report: NodeReport): Reported {

@@ -130,15 +130,20 @@ function addSummary(api: ApiApp, manager: Manager): void {
 }
 
 function addNodes(api: ApiApp, manager: Manager): void {
-  api.route(list(NODES_PATH, "Nodes, by name", schemas.nodeRowSchema, plainQuery), (context) => {
-    const query = queryOf(context, plainQuery);
-    if (query instanceof Response) return query;
-    return pageOfRows(manager.nodes(), ({ id }) => id, query);
-  });
+  api.route(
+    list(NODES_PATH, "Nodes, by name", schemas.nodeRowSchema, plainQuery),
+    async (context) => {
+      const query = queryOf(context, plainQuery);
+      if (query instanceof Response) return query;
+      await manager.fleet.refresh();
+      return pageOfRows(manager.nodes(), ({ id }) => id, query);
+    },
+  );
   api.route(
     single(`${NODES_PATH}/{id}`, "One node, with what is built in", nodeDetailSchema),
-    (context) => {
+    async (context) => {
       const id = context.req.param("id") ?? "";
+      await manager.fleet.refresh();
       const row = manager.node(id);
       if (row === null) return missing(`node ${id}`);
       return Response.json({ row, inventory: manager.fleet.inventory(id) });
@@ -146,9 +151,10 @@ function addNodes(api: ApiApp, manager: Manager): void {
   );
   api.route(
     list(INVENTORY_PATH, "What is built in, by node", schemas.inventoryRowSchema, nodeQuery),
-    (context) => {
+    async (context) => {
       const query = queryOf(context, nodeQuery);
       if (query instanceof Response) return query;
+      await manager.fleet.refresh();
       const rows = manager.fleet.inventory(query.node ?? null).map((row, index) => ({
         row,
         key: `${row.node}/${row.bmc}/${String(index).padStart(6, "0")}`,
@@ -160,9 +166,10 @@ function addNodes(api: ApiApp, manager: Manager): void {
       return Response.json({ rows: shown.map(({ row }) => row), next });
     },
   );
-  api.route(list(JOBS_PATH, "Jobs, by id", schemas.jobRowSchema, plainQuery), (context) => {
+  api.route(list(JOBS_PATH, "Jobs, by id", schemas.jobRowSchema, plainQuery), async (context) => {
     const query = queryOf(context, plainQuery);
     if (query instanceof Response) return query;
+    await manager.fleet.refresh();
     return pageOfRows(manager.fleet.jobs(), ({ id }) => id, query);
   });
 }

@@ -1,7 +1,7 @@
 /**
  * A whole manager over mutual TLS: what agents give and hear, relay with every mood of a destination, and what is refused.
  */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   DIGEST_PATH,
   PARCELS_PATH,
@@ -14,6 +14,8 @@ import { clientOptions } from "../../net/io/secure.ts";
 import { parcelOf, testEvent } from "./harness/signed-events.ts";
 import { good } from "./harness/store-cases.ts";
 import { type TestAgent, type TestManager, testManager, until } from "./harness/test-manager.ts";
+
+setDefaultTimeout(30_000);
 
 let world: TestManager;
 let n1: TestAgent;

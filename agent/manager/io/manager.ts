@@ -220,6 +220,7 @@ export class Manager {
   /** null: the store cannot be read, and was not read before. */
   async summary(): Promise<Summary | null> {
     const sums = await this.#sums.current();
+    await this.fleet.refresh();
     const nodes = { alive: 0, late: 0, silent: 0, dead: 0 };
     for (const { state } of this.nodes()) nodes[state]++;
     const { clock, version, destination } = this.settings;

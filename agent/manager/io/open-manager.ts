@@ -9,6 +9,8 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { Hono } from "hono";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { openBundlePort } from "../../callhome/bundle/io/open-bundle-port.ts";
+import type { BundleTarget } from "../../callhome/bundle/io/upload-client.ts";
 import type { Caller } from "../../callhome/io/parcels-client.ts";
 import { PARCELS_BYTES_MAX } from "../../callhome/protocol.ts";
 import type { Identity } from "../../identity/identity.ts";
@@ -94,11 +96,14 @@ export interface ClusterAppParts {
   readonly identity: Identity;
   readonly page: PageAnswer | null;
   readonly service: IdentityService | null;
+  /** Service data on its way. */
+  readonly bundles?: Hono;
   readonly onDefect: (detail: string) => void;
 }
 
 /** What is answered at the cluster's port. */
-export function clusterApp({ manager, identity, page, service, onDefect }: ClusterAppParts): Hono {
+export function clusterApp(parts: ClusterAppParts): Hono {
+  const { manager, identity, page, service, bundles, onDefect } = parts;
   const app = new Hono();
   const isProved = isSecure(identity);
   const api = new ApiApp(({ roles, rate }) => {
@@ -112,6 +117,7 @@ export function clusterApp({ manager, identity, page, service, onDefect }: Clust
   app.get("/", (context) => page?.(context.req.raw) ?? context.redirect("/docs"));
   app.route("/", api.app);
   if (service !== null) app.route("/", service.routes);
+  if (bundles !== undefined) app.route("/", bundles);
   app.notFound((context) =>
     problemResponse({ kind: "not-found", detail: `no such path: ${context.req.path}` }),
   );
@@ -144,6 +150,14 @@ function listen(
     },
     onComplaint: (detail) => options.log.say("fault", detail),
   });
+}
+
+/** Bundles go where events go. */
+function bundleTargets(destination: string | null, caller: Caller): readonly BundleTarget[] {
+  if (destination === null) return [];
+  const fetch = (url: string, init: RequestInit = {}): Promise<Response> =>
+    caller("destination", url, init);
+  return [{ kind: "destination", name: destination, url: destination, fetch }];
 }
 
 function openPeopleDoor(
@@ -194,10 +208,21 @@ export async function openManager(
     ear,
   );
   const onDefect = (detail: string): void => log.say("fault", `defect: ${detail}`);
+  const bundles = await openBundlePort({
+    ...{ folder: join(settings.dataFolder, "bundles"), identity, isEnd: false, log },
+    targets: () => bundleTargets(destination, caller),
+    nowMs: () => clock.wallMs(),
+  });
+  if (!bundles.ok) {
+    await manager.stop();
+    return bundles;
+  }
   await manager.begin();
+  bundles.value.begin();
   const app = clusterApp({
     manager,
     identity,
+    bundles: bundles.value.routes,
     page: settings.page,
     service: settings.service,
     onDefect,
@@ -205,12 +230,14 @@ export async function openManager(
   const isTls = isSecure(identity);
   const main = listen(app, settings.listen, identity, { asksCertificate: true, isTls, log });
   if (!main.ok) {
+    await bundles.value.stop();
     await manager.stop();
     return err(whyNotBound(main.error, settings.listen, "--listen"));
   }
   const people = openPeopleDoor(settings, manager, onDefect);
   if (!people.ok) {
     await main.value.stop();
+    await bundles.value.stop();
     await manager.stop();
     return people;
   }
@@ -223,7 +250,7 @@ export async function openManager(
       manager.live.stop();
       manager.receipts.stop();
       await Bun.sleep(LAST_LINES_MS);
-      await Promise.all([main.value.stop(), people.value?.stop()]);
+      await Promise.all([main.value.stop(), people.value?.stop(), bundles.value.stop()]);
       await manager.stop();
     },
   });

@@ -30,7 +30,7 @@ export async function until(
   const endMs = Date.now() + ms;
   while (!(await isSo())) {
     if (Date.now() > endMs) throw new Error(`not within ${ms} ms: ${what}`);
-    await Bun.sleep(5);
+    await Bun.sleep(25);
   }
 }
 
