@@ -17,6 +17,7 @@ import { type Destination, openDestination } from "../destination/io/open-destin
 import { readTrusted } from "../destination/io/trusted.ts";
 import type { Identity } from "../identity/identity.ts";
 import { hasIdentity } from "../identity/io/identity-folder.ts";
+import { beginIdentityService, type IdentityService } from "../identity/io/identity-service.ts";
 import { openIdentity, openLocalIdentity } from "../identity/io/open-identity.ts";
 import { isName, LOCAL_CLUSTER } from "../identity/names.ts";
 import { HOLDFAST_VERSION } from "../job/io/status.ts";
@@ -191,7 +192,13 @@ async function openBundles(folder: string, identity: Identity, log: Log): Promis
   }
 }
 
-async function open(settings: Settings, isJson: boolean, log: Log): Promise<Destination> {
+interface Opened {
+  readonly destination: Destination;
+  /** Renews the certificates, hears of revocations. */
+  readonly service: IdentityService;
+}
+
+async function open(settings: Settings, isJson: boolean, log: Log): Promise<Opened> {
   const dataFolder = resolve(settings.data ?? defaultFolder());
   const { address, port } = listenAt(settings.listen);
   const identity = identityOf(settings, dataFolder);
@@ -231,7 +238,8 @@ async function open(settings: Settings, isJson: boolean, log: Log): Promise<Dest
       "takes events of nodes without an authority, each by the key it comes with first",
     );
   }
-  return opened.value;
+  const service = await beginIdentityService(identity, { log, door: null, doors: [] });
+  return { destination: opened.value, service };
 }
 
 function onSignals(stop: () => Promise<void>): void {
@@ -249,8 +257,11 @@ async function run(flags: Flags): Promise<void> {
   const settings = settingsOf(flags);
   const isJson = flags.json === true;
   const log = (isJson ? jsonLog : stderrLog)(settings.name, settings.log);
-  const destination = await open(settings, isJson, log);
-  onSignals(() => destination.stop());
+  const { destination, service } = await open(settings, isJson, log);
+  onSignals(async () => {
+    await destination.stop();
+    await service.close();
+  });
   const { address } = listenAt(settings.listen);
   const at = `${isIP(address) === 6 ? `[${address}]` : address}:${destination.port}`;
   const { tickets, ids } = destination.status();

@@ -449,6 +449,27 @@ describe("whom it takes", () => {
   });
 });
 
+describe("a destination whose database was damaged", () => {
+  test("goes on, and opens a ticket about itself that adapters are told of", async () => {
+    const one = await TestDestination.start();
+    await one.pause();
+    writeFileSync(join(one.folder, "tickets.sqlite"), "no database ".repeat(1_000));
+    await one.resume();
+    const giveUpMs = performance.now() + 5_000;
+    while (one.changes.length === 0 && performance.now() < giveUpMs) await Bun.sleep(5);
+    expect(one.changes).toMatchObject([{ kind: "opened", severity: "critical", node: "support" }]);
+    expect(one.changes[0]?.text).toContain("was damaged");
+    const health = await fetch(`${one.url}/healthz`);
+    expect([health.status, await health.json()]).toMatchObject([
+      200,
+      { isWriting: true, openTickets: 1 },
+    ]);
+    const status = (await (await fetch(`${one.url}/v1/destination`)).json()) as DestinationStatus;
+    expect(status.complaint).toContain("was damaged");
+    await one.stop();
+  });
+});
+
 describe("certificates", () => {
   test("change under a running destination, and a revoked node is not taken any more", async () => {
     const gone = await ids.of("agent", "n77");

@@ -23,6 +23,7 @@ import type { BundleDoor } from "./bundle-door.ts";
 import { isDamage } from "./database.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Intake, type Told } from "./intake.ts";
+import { databaseEvent } from "./own-events.ts";
 import { parcelRoutes } from "./parcel-routes.ts";
 import { openStore, type Store, type StoreLimits } from "./store.ts";
 import { ticketRoutes } from "./ticket-routes.ts";
@@ -233,6 +234,11 @@ export function openDestination(settings: DestinationSettings): Result<Destinati
     return err(whyNotBound(listening.error, settings));
   }
   const endPruning = startPruning(parts);
+  const tellDamage = (complaint: string): void => {
+    void intake.take([databaseEvent(identity, complaint, nowMs())]);
+  };
+  store.onComplaint = tellDamage;
+  if (store.complaint !== null) tellDamage(store.complaint);
   forwarder.look();
   return ok({
     port: listening.value.port,

@@ -101,6 +101,8 @@ export class Store {
   #floorMs: number;
   /** null: the store is whole. */
   complaint: string | null;
+  /** It was damaged, and goes on with what could be saved; not called for what was found when it was opened. */
+  onComplaint: (complaint: string) => void = () => undefined;
   #idCount: number;
 
   constructor(db: Database, { folder, log, complaint, limits }: StoreSetting) {
@@ -291,6 +293,7 @@ export class Store {
     for (const line of opened.value.complaints) {
       this.#log.say("fault", line);
       this.complaint = line;
+      this.onComplaint(line);
     }
     return true;
   }
