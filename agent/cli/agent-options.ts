@@ -97,6 +97,13 @@ const agentSchema = z.strictObject({
   "stand-in": z
     .array(standIn, { error: 'must be a list, such as ["n2=serial:/dev/ttyS1"]' })
     .default([]),
+  "bundle-severity": z
+    .enum(["none", "information", "warning", "critical", "non-recoverable"], {
+      error: "must be none, information, warning, critical or non-recoverable",
+    })
+    .default("critical"),
+  "bundle-review": z.boolean().default(false),
+  "bundle-redact": z.string().min(1).nullable().default(null),
   identity: z.string().min(1).nullable().default(null),
   insecure: z.boolean().default(false),
   "hooks-listen": endpoint.nullable().default(null),
@@ -126,6 +133,12 @@ export interface AgentOptions {
   readonly destination: string | null;
   /** The least that is told. */
   readonly callhomeSeverity: Severity;
+  /** The least that service data is gathered for. */
+  readonly bundleSeverity: Severity | "none";
+  /** An operator approves service data before it leaves. */
+  readonly bundleReview: boolean;
+  /** TOML of what more is taken out of service data. */
+  readonly bundleRedact: string | null;
   /** 0: no sign of life. */
   readonly heartbeatHours: number;
   /** For the way to the destination. */

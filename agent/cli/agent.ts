@@ -9,6 +9,7 @@ import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { Hono } from "hono";
 import { ok } from "../../core/result.ts";
+import type { BundleSettings } from "../callhome/bundle/io/duty.ts";
 import type { AwaySettings } from "../callhome/io/open-away.ts";
 import { type CallhomeSettings, openCallhome } from "../callhome/io/open-callhome.ts";
 import { watchedBmc } from "../callhome/io/watched-bmc.ts";
@@ -160,6 +161,13 @@ function originOf(text: string, flag: string, identity: Identity): string {
   return plain;
 }
 
+/** null: no service data is gathered. */
+function bundlesOf(options: AgentOptions): BundleSettings | null {
+  const { bundleSeverity: least, bundleReview: hasReview, bundleRedact } = options;
+  if (least === "none") return null;
+  return { least, hasReview, redactFile: bundleRedact === null ? null : resolve(bundleRedact) };
+}
+
 /** null: neither a manager nor a destination is named. */
 function awayOf(options: AgentOptions, identity: Identity): AwaySettings | null {
   const { manager, destination, heartbeatHours, bmcLan, standIn, bmcPasswordFile } = options;
@@ -181,6 +189,7 @@ function awayOf(options: AgentOptions, identity: Identity): AwaySettings | null 
     bmcLan,
     standIn: new Map(standIn.map((one) => [one.slice(0, one.indexOf("=")), afterEquals(one)])),
     watchedBmc: (url) => watchedBmc(url, bmcPasswordFile),
+    bundles: bundlesOf(options),
   };
 }
 
@@ -305,6 +314,9 @@ export function agentCommand(): Command {
     .option("--manager <url>", "call home by this manager; may be repeated, the best first", append)
     .option("--destination <url>", "where events end: the way around managers that fail")
     .option("--callhome-severity <severity>", "tell what is at least so grave (default warning)")
+    .option("--bundle-severity <severity>", "gather service data from it on (default critical)")
+    .option("--bundle-review", "an operator approves service data before it leaves")
+    .option("--bundle-redact <file>", "TOML of what more is taken out of service data")
     .option("--heartbeat-hours <hours>", "a sign of life so often; 0: none (default 24)", hoursOf)
     .option("--http-proxy <url>", "HTTP proxy to the destination (default: of the environment)")
     .option("--bmc-lan <url>", "how other nodes reach this machine's BMC while it is down")

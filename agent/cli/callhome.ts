@@ -24,6 +24,7 @@ import {
   formatShown,
   formatSummary,
 } from "./callhome/show.ts";
+import { bundleCommand } from "./callhome-bundle.ts";
 import { CliError, EXIT_USAGE } from "./cli-error.ts";
 import { IDENTITY_ENV } from "./client-identity.ts";
 import { operatorFolder } from "./identity/folders.ts";
@@ -268,5 +269,6 @@ export function callhomeCommand(): Command {
     .option("--json", "print JSON")
     .addHelpText("after", VERIFY_HELP)
     .action(verify);
+  command.addCommand(bundleCommand());
   return command;
 }

@@ -8,7 +8,7 @@ import type { PrincipalRole } from "../identity/identity.ts";
 import type { RateLimits } from "./token-bucket.ts";
 
 export interface RouteAccess {
-  readonly method: "GET" | "POST" | "PUT";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS";
   readonly path: string;
   /** `member`: whoever has a certificate of the cluster, without a token. */
   readonly roles: readonly PrincipalRole[] | "member";

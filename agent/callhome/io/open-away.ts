@@ -6,9 +6,11 @@
  */
 import { join } from "node:path";
 import { Hono } from "hono";
+import { ok, type Result } from "../../../core/result.ts";
 import type { Identity } from "../../identity/identity.ts";
 import type { NodeId } from "../../membership/membership.ts";
 import { randomHex, realClock } from "../../runtime/io/clock.ts";
+import { type BundleDuty, type BundleSettings, openBundleDuty } from "../bundle/io/duty.ts";
 import type { PeerOrder, ReachableBmc } from "../peers.ts";
 import type { ReportedBmc } from "../report.ts";
 import { BmcInventory } from "./bmc-inventory.ts";
@@ -39,6 +41,8 @@ export interface AwaySettings extends OutgoingSettings {
   /** How this node reaches the BMCs of others, by node. */
   readonly standIn: ReadonlyMap<string, string>;
   readonly watchedBmc: (url: string) => WatchedBmc;
+  /** Service data of grave events; null: none is gathered. */
+  readonly bundles: BundleSettings | null;
 }
 
 export interface AwayParts {
@@ -47,6 +51,8 @@ export interface AwayParts {
   readonly keeper: EventKeeper;
   /** Of this node's own BMCs, the first of this machine. */
   readonly watchers: readonly BmcWatcher[];
+  /** What those watch, in the same order. */
+  readonly bmcs: readonly WatchedBmc[];
   readonly hostWatch: HostWatch;
   readonly pollMs: number;
 }
@@ -88,7 +94,33 @@ function reportedBmcs(
   return [...own, ...others];
 }
 
-export async function openAway(parts: AwayParts): Promise<Away> {
+/** null: none is gathered here. The error is one line. */
+async function openBundles({
+  settings,
+  host,
+  keeper,
+  watchers,
+  bmcs,
+}: AwayParts): Promise<Result<BundleDuty | null, string>> {
+  if (settings.bundles === null) return ok(null);
+  const { managers, destination, caller, agentUrl } = settings;
+  const { id: node, dataFolder, log, cluster } = host;
+  return await openBundleDuty({
+    ...{ settings: settings.bundles, dataFolder, node, log, keeper, cluster },
+    ...{ caller, managers, destination, agentUrl, nowMs: () => realClock().wallMs() },
+    clusterName: settings.identity.principal.cluster,
+    bmcs: () =>
+      bmcs.map(({ name, open }, index) => ({
+        system: watchers[index]?.guid ?? null,
+        open: () => open((text) => log.say("detail", `bmc ${name}: ${text}`)),
+      })),
+  });
+}
+
+/** The error is one line. */
+export async function openAway(parts: AwayParts): Promise<Result<Away, string>> {
+  const bundles = await openBundles(parts);
+  if (!bundles.ok) return bundles;
   const { settings, host, keeper, watchers, hostWatch, pollMs } = parts;
   const { identity, caller, agentUrl, watchedBmc, destination, managers } = settings;
   const { id: node, disk, log, cluster, onDefect } = host;
@@ -122,9 +154,11 @@ export async function openAway(parts: AwayParts): Promise<Away> {
   const routes = new Hono();
   routes.route("/", relay);
   routes.route("/", outgoing.routes);
-  return {
+  if (bundles.value !== null) routes.route("/", bundles.value.service.routes);
+  return ok({
     routes,
     begin: () => {
+      bundles.value?.begin();
       outgoing.begin();
       standIn.begin();
       inventory.begin();
@@ -135,9 +169,10 @@ export async function openAway(parts: AwayParts): Promise<Away> {
       inventory.stop();
       await standIn.stop();
       await outgoing.stop();
+      await bundles.value?.stop();
     },
     onBmcChange: () => touch(),
-  };
+  });
 }
 
 function reached(standIn: StandInWatch): readonly string[] {

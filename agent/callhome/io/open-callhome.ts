@@ -201,7 +201,9 @@ export async function openCallhome(
   const hostWatch = hostWatchOf(settings, host, keeper);
   if (settings.away !== null) {
     const parts = { settings: settings.away, host, keeper, watchers, hostWatch };
-    away = await openAway({ ...parts, pollMs: settings.pollMs });
+    const opened = await openAway({ ...parts, bmcs: settings.bmcs, pollMs: settings.pollMs });
+    if (!opened.ok) return opened;
+    away = opened.value;
     routes.route("/", away.routes);
   }
   return ok(callhomeOf({ keeper, watchers, spool, pet: pet.value, hostWatch, away, routes }));

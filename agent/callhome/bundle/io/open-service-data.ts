@@ -34,6 +34,7 @@ import { BundlePost, type Consignment } from "./bundle-post.ts";
 import { BundleShelf } from "./bundle-shelf.ts";
 import { gatherBundle } from "./gather.ts";
 import { hostSources } from "./host-sources.ts";
+import { Passing } from "./passing.ts";
 import { type BundleError, verifyBundle } from "./read-bundle.ts";
 import { serviceDataRoutes } from "./service-data-routes.ts";
 import type { DocumentSource, Source } from "./source.ts";
@@ -127,10 +128,9 @@ class Service implements ServiceData {
   readonly #settings: ServiceDataSettings;
   readonly #rules: UserRules;
   readonly #shelf: BundleShelf;
-  readonly #passing: UploadStore;
+  readonly #store: UploadStore;
   readonly #gate: BundleGate;
   readonly #post: BundlePost;
-  readonly #passed = new Map<string, { tries: number; nextMs: number; keptBy: string | null }>();
   #gathering: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #expire: ReturnType<typeof setInterval> | null = null;
@@ -140,26 +140,27 @@ class Service implements ServiceData {
     settings: ServiceDataSettings,
     rules: UserRules,
     shelf: BundleShelf,
-    passing: UploadStore,
+    store: UploadStore,
   ) {
     this.#settings = settings;
     this.#rules = rules;
     this.#shelf = shelf;
-    this.#passing = passing;
+    this.#store = store;
+    const passing = new Passing(store);
     this.#gate = new BundleGate(settings.least ?? "critical");
     for (const { component, begunMs } of shelf.list()) this.#gate.remember(component, begunMs);
     const { log, nowMs, targets, lookEveryMs } = settings;
     this.#post = new BundlePost({
       ...{ targets, log, nowMs, random: Math.random },
       ...(lookEveryMs === undefined ? {} : { lookEveryMs }),
-      waiting: () => [...this.#ownToSend(), ...this.#passingToSend()],
+      waiting: () => [...this.#ownToSend(), ...passing.consignments()],
     });
-    this.routes = uploadRoutes(passing).route("/", serviceDataRoutes(this, settings.findEvent));
+    this.routes = uploadRoutes(store).route("/", serviceDataRoutes(this, settings.findEvent));
   }
 
   begin(): void {
     this.#post.begin();
-    this.#expire = setInterval(() => void this.#passing.expire(), EXPIRE_EVERY_MS);
+    this.#expire = setInterval(() => void this.#store.expire(), EXPIRE_EVERY_MS);
   }
 
   async stop(): Promise<void> {
@@ -343,28 +344,6 @@ class Service implements ServiceData {
       ];
     });
   }
-
-  #passingToSend(): readonly Consignment[] {
-    return this.#passing.whole().flatMap((upload): Consignment[] => {
-      if (upload.state !== "kept") return [];
-      const { digest, begunMs } = upload;
-      const at = this.#passed.get(digest) ?? { tries: 0, nextMs: 0, keptBy: null };
-      return [
-        {
-          path: this.#passing.pathOf(digest),
-          offer: upload,
-          ...{ begunMs, ...at, isForOthers: true },
-          note: async ({ state, tries, nextMs, keptBy }) => {
-            if (state !== "delivered") this.#passed.set(digest, { tries, nextMs, keptBy });
-            else {
-              this.#passed.delete(digest);
-              await this.#passing.delivered(digest);
-            }
-          },
-        },
-      ];
-    });
-  }
 }
 
 function describe({ detail }: BundleError): string {
@@ -380,11 +359,11 @@ export async function openServiceData(
   const { folder, log, nowMs } = settings;
   try {
     const shelf = new BundleShelf(join(folder, "own"), log);
-    const passing = await UploadStore.open({
+    const store = await UploadStore.open({
       ...{ folder: join(folder, "passing"), wholeState: "kept", log, nowMs },
       storeBytesMax: PASSING_BYTES_MAX,
     });
-    return ok(new Service(settings, rules.value, shelf, passing));
+    return ok(new Service(settings, rules.value, shelf, store));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     return err(`service data in ${folder} cannot be kept: ${why}`);

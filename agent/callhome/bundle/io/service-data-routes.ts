@@ -2,7 +2,7 @@
  * What people ask of a node's service data.
  *
  *   GET  PATH                list                 GET  PATH/:id           record and manifest
- *   POST PATH                {event}: gathers     GET  PATH/:id/content   the bundle itself, to be looked at before it leaves
+ *   POST PATH                {event}: begins      GET  PATH/:id/content   the bundle itself, to be looked at before it leaves
  *   POST PATH/:id/approve    lets it leave        POST PATH/:id/discard   it never leaves
  */
 import { type Context, Hono } from "hono";
@@ -52,9 +52,9 @@ async function collect(
   if (event === null) {
     return problemResponse({ kind: "not-found", detail: `no event ${id} is known here` });
   }
-  const gathered = await service.collect(event);
-  if (gathered.ok) return Response.json(gathered.value);
-  return problemResponse({ kind: "not-kept", detail: gathered.error });
+  // A slow BMC takes its minute: who asks looks for it in the list.
+  void service.collect(event);
+  return Response.json({ event: event.id }, { status: 202 });
 }
 
 export function serviceDataRoutes(
