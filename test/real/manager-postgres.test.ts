@@ -3,11 +3,22 @@
  * again under it, and two managers share it.
  */
 import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { testEvent } from "../../agent/manager/io/harness/signed-events.ts";
+import { PARCELS_PATH, RECEIPTS_PATH } from "../../agent/callhome/protocol.ts";
+import { parcelOf, testEvent } from "../../agent/manager/io/harness/signed-events.ts";
 import { good, incoming, keeperOf } from "../../agent/manager/io/harness/store-cases.ts";
 import { storeSuite } from "../../agent/manager/io/harness/store-suite.ts";
+import {
+  type TestAgent,
+  type TestManager,
+  testManager,
+  until,
+} from "../../agent/manager/io/harness/test-manager.ts";
 import { hasPostgres, TestPostgres } from "../../agent/manager/io/harness/test-postgres.ts";
+import type { Manager } from "../../agent/manager/io/manager.ts";
+import { type OpenManager, openManager } from "../../agent/manager/io/open-manager.ts";
 import { openPostgres, type Store } from "../../agent/manager/io/store.ts";
+import { readNdjson } from "../../agent/net/io/ndjson.ts";
+import { secureFetch } from "../../agent/net/io/secure.ts";
 import { realPart } from "../real-part.ts";
 
 const postgres = realPart("PostgreSQL", hasPostgres, "apt-get install postgresql");
@@ -172,4 +183,110 @@ describe("a store over PostgreSQL", () => {
     expect(JSON.stringify(refused)).not.toContain("secret-word");
     await result.value.store.close();
   });
+});
+
+async function sharing(
+  body: (world: TestManager, second: OpenManager, agent: TestAgent) => Promise<void>,
+): Promise<void> {
+  const store = await running().database();
+  const world = await testManager();
+  const identity = await world.ids.of("manager", "m2");
+  await world.start({ store });
+  const log = { say: () => undefined };
+  const second = await openManager({
+    ...{ identity, service: null, listen: { address: "127.0.0.1", port: 0 }, pageListen: null },
+    ...{ dataFolder: world.folder, store, destination: world.destination.url, page: null, log },
+    caller: (role, url, init) => secureFetch(identity, role)(url, init),
+    ...{ retentionDays: 90, version: "test" },
+  });
+  if (!second.ok) throw new Error(second.error);
+  try {
+    await body(world, second.value, await world.agent("n1"));
+  } finally {
+    await second.value.stop();
+    await world.remove();
+  }
+}
+
+async function allDelivered(manager: Manager, ids: readonly string[]): Promise<boolean> {
+  const states = await manager.store.states(ids);
+  return states.ok && ids.every((id) => states.value.get(id)?.state === "delivered");
+}
+
+describe("two managers on one PostgreSQL", () => {
+  postgres(
+    "relay each event once between them, and either tells its node",
+    async () => {
+      await sharing(async (world, second, agent) => {
+        const parcels = Array.from({ length: 300 }, () => parcelOf(agent.identity.signer));
+        const stream = await secureFetch(
+          agent.identity,
+          "manager",
+        )(`https://127.0.0.1:${second.port}${RECEIPTS_PATH}?after=0`);
+        const heard = new Set<string>();
+        void (async () => {
+          for await (const line of readNdjson(stream)) {
+            const { kind, receipt } = line as { kind: string; receipt: { id: string } };
+            if (kind === "receipt") heard.add(receipt.id);
+          }
+        })().catch(() => undefined);
+        for (let from = 0; from < 300; from += 30)
+          await agent.give(...parcels.slice(from, from + 30));
+        await until(
+          () => heard.size === 300,
+          "every receipt, at the manager that was not asked",
+          30_000,
+        );
+        expect([...world.destination.came.values()].every((count) => count === 1)).toBe(true);
+        expect(world.destination.came.size).toBe(300);
+      });
+    },
+    60_000,
+  );
+
+  postgres(
+    "take over what one of them held when it died",
+    async () => {
+      const store = await running().database();
+      const dead = await opened(store);
+      const world = await testManager();
+      const agent = await world.agent("n1");
+      const given = Array.from({ length: 20 }, () => parcelOf(agent.identity.signer));
+      const kept = given.map((parcel) => ({
+        ...incoming(testEvent({ id: parcel.id })),
+        envelope: JSON.stringify(parcel.envelope),
+      }));
+      // Its lease has two seconds left, and nobody renews it.
+      await good(dead.keep(kept, keeperOf({ owner: "m9/x", takes: 20, leaseMs: 2_000 })));
+      await dead.close();
+      await world.start({ store });
+      const ids = given.map(({ id }) => id);
+      await until(() => allDelivered(world.open.manager, ids), "all delivered", 30_000);
+      expect(world.destination.came.size).toBe(20);
+      await world.remove();
+    },
+    60_000,
+  );
+
+  postgres(
+    "answer 503 while it is away, lose nothing that they acknowledged, and go on",
+    async () => {
+      await sharing(async (world, _second, agent) => {
+        const parcels = Array.from({ length: 20 }, () => parcelOf(agent.identity.signer));
+        await agent.give(...parcels);
+        await running().kill();
+        const refused = await agent.postJson(PARCELS_PATH, {
+          parcels: [parcelOf(agent.identity.signer)],
+        });
+        expect(refused.status).toBe(503);
+        expect(await refused.json()).toMatchObject({ kind: "unavailable" });
+        expect((await world.open.manager.summary())?.store.isUp).toBe(false);
+        await running().start();
+        const ids = parcels.map(({ id }) => id);
+        await until(() => allDelivered(world.open.manager, ids), "all delivered", 40_000);
+        expect(world.said.join("\n")).toContain("the store works again");
+      });
+    },
+    90_000,
+  );
 });
