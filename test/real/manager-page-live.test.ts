@@ -167,6 +167,7 @@ describe("the page of a real manager", () => {
         await says(watched, "#events-list-0 .c-way", "direct");
         await watched.page.click("#events-list-0");
         await says(watched, "#event-detail .sentence", "around the manager, directly");
+        await says(watched, "#event-detail .way", "told of it afterwards");
         expect(ownFaults(watched)).toEqual([]);
         expect(watched.strays).toEqual([]);
       } finally {

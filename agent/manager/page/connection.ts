@@ -25,7 +25,7 @@ export interface ConnectionHandlers {
 
 const SILENCE_MS_MAX = 20_000;
 const RETRY_MS_MIN = 500;
-const RETRY_MS_MAX = 10_000;
+const RETRY_MS_MAX = 5_000;
 
 /** Each try later than the one before, at random within its bound, so that a thousand pages do not return at once. */
 function retryMs(tries: number): number {

@@ -41,7 +41,13 @@ function stateBadge(row: EventRow, way: Way): HTMLElement {
   return badge(way.toManager.state === "done" ? "R1, on its way" : "queued", "warn");
 }
 
-function steps(row: EventRow): HTMLElement {
+/** The manager counts what it is told afterwards as having it too. */
+function stepText(step: EventStep, toldMs: number | null): string {
+  if (step.kind === "R1" && step.atMs === toldMs) return "the manager is told afterwards";
+  return STEP_TEXTS[step.kind] ?? step.kind;
+}
+
+function steps(row: EventRow, { toldMs }: Way): HTMLElement {
   const items = row.steps.map((step, index) => {
     const before = row.steps[index - 1];
     const took = before === undefined ? "" : `+${duration(step.atMs - before.atMs)}`;
@@ -51,7 +57,7 @@ function steps(row: EventRow): HTMLElement {
       { class: `step is-${step.kind}` },
       h("time", { datetime: new Date(step.atMs).toISOString() }, clockTimeMs(step.atMs)),
       h("span", { class: "step-took" }, took),
-      h("span", { class: "step-text" }, `${STEP_TEXTS[step.kind] ?? step.kind}${by}`),
+      h("span", { class: "step-text" }, `${stepText(step, toldMs)}${by}`),
       step.note !== null && h("span", { class: "step-note" }, step.note),
     );
   });
@@ -118,7 +124,7 @@ export class EventDetail {
         h("p", { class: "sentence", "aria-live": "polite" }, way.sentence),
       ),
       drawWay(way, { bmc: row.subject, seenBy: SEEN_BY[row.seenBy] ?? row.seenBy }),
-      steps(row),
+      steps(row, way),
       facts(row),
     ];
   }

@@ -97,7 +97,7 @@ function card(job: JobRow): HTMLElement {
       h(
         "p",
         { class: "job-line rolled" },
-        `rolled back ${counted(rollbacks.length, "time")}, last to v${back.base} in epoch ${back.epoch}`,
+        `rolled back ${counted(rollbacks.length, "time")}, last to ${back.base === 0 ? "its beginning" : `v${back.base}`} in epoch ${back.epoch}`,
       ),
     job.verdict !== null && h("p", { class: "job-line verdict" }, job.verdict),
   );

@@ -123,6 +123,26 @@ describe("an event's way", () => {
     expect(miniText(way)).toBe("direct 3.1 s");
   });
 
+  test("directly, and the manager told afterwards, which is no R1", () => {
+    const way = wayOf(
+      row({
+        path: "direct",
+        steps: [
+          step("queued", at, "n1"),
+          step("direct", at + 11, null),
+          step("R2", at + 11, "support"),
+          step("R1", at + 7_000, "m1"),
+        ],
+      }),
+    );
+    expect([way.toManager.state, way.relayed.state, way.direct.state]).toEqual([
+      "failed",
+      "unused",
+      "done",
+    ]);
+    expect(way.toldMs).toBe(at + 7_000);
+  });
+
   test("through a peer, which is named", () => {
     const peer = workingCluster(NOW).events.find(({ path }) => path === "peer") as EventRow;
     const way = wayOf(peer);

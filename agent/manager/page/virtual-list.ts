@@ -26,6 +26,9 @@ export interface VirtualListOptions<Row> {
 /** Rows beyond the edge, so that a quick scroll shows no gap. */
 const SPARE_ROWS = 8;
 
+/** Of the titles and a border. */
+const HEAD_PX = 34;
+
 interface Drawn<Row> {
   readonly row: Row;
   readonly element: HTMLElement;
@@ -78,6 +81,7 @@ export class VirtualList<Row> {
     this.#chosen = chosen;
     setAttribute(this.element, "aria-rowcount", String(rows.length + 1));
     this.#body.style.height = `${rows.length * rowPx}px`;
+    this.element.style.setProperty("--fit-px", String(rows.length * rowPx + HEAD_PX));
     if (isScrolled && this.#topKey !== null) {
       const newTop = this.#indexOf(this.#topKey, oldTop);
       if (newTop >= 0 && newTop !== oldTop) this.element.scrollTop += (newTop - oldTop) * rowPx;

@@ -123,6 +123,12 @@ function peerLeg(way: Way): readonly (SVGElement | false)[] {
   return [drawn, peer];
 }
 
+function managerDetail({ toManager, toldMs }: Way): string {
+  if (toldMs !== null) return `told of it afterwards, ${clockTimeMs(toldMs)}`;
+  if (toManager.state !== "done") return "does not have it";
+  return toManager.atMs === null ? "kept durably" : `kept durably ${clockTimeMs(toManager.atMs)}`;
+}
+
 function supportDetail(way: Way): string {
   if (way.endMs === null) return way.ticket === null ? "no ticket yet" : `ticket ${way.ticket}`;
   const ticket = way.ticket === null ? "" : `ticket ${way.ticket} · `;
@@ -171,9 +177,7 @@ export function drawWay(way: Way, texts: WayTexts): HTMLElement {
       x: MAIN_X,
       y: Y.manager,
       title: way.manager ?? "manager",
-      detail: hasManager
-        ? `kept durably${way.toManager.atMs === null ? "" : ` ${clockTimeMs(way.toManager.atMs)}`}`
-        : "does not have it",
+      detail: managerDetail(way),
       isReached: hasManager,
       className: "at-manager",
     }),

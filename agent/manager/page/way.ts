@@ -29,6 +29,8 @@ export interface Leg {
 export interface Way {
   readonly node: string;
   readonly manager: string | null;
+  /** When the manager was told of what had gone around it; null: it was not, or it had it before. */
+  readonly toldMs: number | null;
   readonly peer: string | null;
   readonly destination: string | null;
   readonly toNode: Leg;
@@ -60,24 +62,25 @@ function failed(note: string | null): Leg {
 
 interface Seen {
   readonly row: EventRow;
+  /** R1, unless it came after the event was at the destination already: then the manager was only told. */
+  readonly kept: EventStep | undefined;
   readonly first: (kind: EventStep["kind"]) => EventStep | undefined;
   readonly last: (kind: EventStep["kind"]) => EventStep | undefined;
   readonly isAround: boolean;
 }
 
-function managerLeg({ row, first, last, isAround }: Seen): Leg {
-  const kept = first("R1");
+function managerLeg({ row, kept, last, isAround }: Seen): Leg {
   // A receipt that was relayed proves that the manager had it, also where the step itself was not told.
   if (kept !== undefined || row.path === "manager") return done(kept);
   if (isAround) return failed(last("failed")?.note ?? "the manager did not answer in time");
   return waiting(last("failed")?.note ?? null);
 }
 
-function relayLeg({ row, first, last, isAround }: Seen): Leg {
+function relayLeg({ row, kept, first, last, isAround }: Seen): Leg {
   if (row.path === "manager") return done(first("R2"));
   const refusal = last("not-relayed");
   if (refusal !== undefined || row.state === "not-relayed") return failed(refusal?.note ?? null);
-  if (first("R1") === undefined) return isAround ? UNUSED : waiting();
+  if (kept === undefined) return isAround ? UNUSED : waiting();
   if (isAround) return failed("support's receipt did not come in time");
   return row.state === "delivered" ? done(first("R2")) : waiting();
 }
@@ -98,7 +101,7 @@ const PATH_TEXTS = {
   "stand-in": "by another node that reads this BMC",
 } as const;
 
-function sentenceOf({ row, first }: Seen, endMs: number | null): string {
+function sentenceOf({ row, kept, first }: Seen, endMs: number | null): string {
   if (row.state === "delivered") {
     const how = row.path === null ? "" : ` ${PATH_TEXTS[row.path]}`;
     const after = endMs === null ? "" : `, ${duration(endMs - row.seenMs)} after it was seen`;
@@ -109,7 +112,7 @@ function sentenceOf({ row, first }: Seen, endMs: number | null): string {
   }
   if (first("direct") !== undefined) return "Sent around the manager; waiting for support.";
   if (first("peer") !== undefined) return "Sent through a peer; waiting for support.";
-  if (first("R1") !== undefined) return "The manager has it; support does not have it yet.";
+  if (kept !== undefined) return "The manager has it; support does not have it yet.";
   return "Kept by its node; nobody else has it yet.";
 }
 
@@ -120,11 +123,14 @@ export function wayOf(row: EventRow): Way {
     (row.path !== null && row.path !== "manager") ||
     first("direct") !== undefined ||
     first("peer") !== undefined;
-  const seen: Seen = { row, first, last, isAround };
   const endMs = row.state === "delivered" ? (first("R2")?.atMs ?? null) : null;
+  const r1 = first("R1");
+  const isTold = isAround && r1 !== undefined && endMs !== null && r1.atMs >= endMs;
+  const seen: Seen = { row, kept: isTold ? undefined : r1, first, last, isAround };
   return {
     node: row.node,
-    manager: first("R1")?.by ?? null,
+    manager: r1?.by ?? null,
+    toldMs: isTold ? r1.atMs : null,
     peer: first("peer")?.by ?? null,
     destination: first("R2")?.by ?? null,
     toNode: { state: "done", atMs: row.seenMs, note: null },
