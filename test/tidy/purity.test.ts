@@ -1,12 +1,15 @@
 /**
  * Goal: decision code touches nothing of the world. Method: read every pure file; one bad sample for each banned thing.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../steps.ts";
 import { EXCEPTIONS, impurities, isPure } from "./purity.ts";
 import { isTypeScript, readSources } from "./sources.ts";
+
+/** Every source is read; on a busy machine that takes seconds. */
+setDefaultTimeout(60_000);
 
 const sources = readSources(isTypeScript);
 

@@ -2,7 +2,7 @@
  * Goal: imports point down the table of ARCHITECTURE.md, and a package is used where the list says. Method: read both as
  * data, check every file of the repository; a bad sample of each kind shows that the checks can fail.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../steps.ts";
@@ -15,6 +15,9 @@ import {
   wrongPackages,
 } from "./rooms.ts";
 import { isTypeScript, readSources } from "./sources.ts";
+
+/** Every source is read; on a busy machine that takes seconds. */
+setDefaultTimeout(60_000);
 
 const page = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
 const rows = parseImportTable(page);

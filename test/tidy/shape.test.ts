@@ -2,7 +2,7 @@
  * Goal: files that can be read, and that say nothing of the machine they were written on. Method: read every file of the
  * repository; a bad sample of each kind shows that the checks can fail.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../steps.ts";
@@ -16,6 +16,9 @@ import {
   withoutHead,
 } from "./shape.ts";
 import { isTypeScript, readSources, repositoryPaths, type Source } from "./sources.ts";
+
+/** Every source is read; on a busy machine that takes seconds. */
+setDefaultTimeout(60_000);
 
 const sources = readSources(isTypeScript);
 const BINARY_MAX_BYTES = 1 << 20;
