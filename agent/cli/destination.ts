@@ -17,7 +17,7 @@ import { type Destination, openDestination } from "../destination/io/open-destin
 import { readTrusted } from "../destination/io/trusted.ts";
 import type { Identity } from "../identity/identity.ts";
 import { hasIdentity } from "../identity/io/identity-folder.ts";
-import { beginIdentityService, type IdentityService } from "../identity/io/identity-service.ts";
+import { beginIdentityService } from "../identity/io/identity-service.ts";
 import { openIdentity, openLocalIdentity } from "../identity/io/open-identity.ts";
 import { isName, LOCAL_CLUSTER } from "../identity/names.ts";
 import { HOLDFAST_VERSION } from "../job/io/status.ts";
@@ -192,16 +192,18 @@ async function openBundles(folder: string, identity: Identity, log: Log): Promis
   }
 }
 
-interface Opened {
-  readonly destination: Destination;
-  /** Renews the certificates, hears of revocations. */
-  readonly service: IdentityService;
+function folderOf(settings: Settings): string {
+  return resolve(settings.data ?? defaultFolder());
 }
 
-async function open(settings: Settings, isJson: boolean, log: Log): Promise<Opened> {
-  const dataFolder = resolve(settings.data ?? defaultFolder());
+async function open(
+  settings: Settings,
+  identity: Identity,
+  isJson: boolean,
+  log: Log,
+): Promise<Destination> {
+  const dataFolder = folderOf(settings);
   const { address, port } = listenAt(settings.listen);
-  const identity = identityOf(settings, dataFolder);
   const isLocal = identity.principal.cluster === LOCAL_CLUSTER;
   const takesLocal = settings["insecure-any"] || (isLocal && isLoopback(address));
   if (isLocal && !takesLocal && settings.trust.length === 0) {
@@ -217,6 +219,11 @@ async function open(settings: Settings, isJson: boolean, log: Log): Promise<Open
   const adapters = openAdapters(settings.adapter, { proxy, nowMs: Date.now });
   if (!adapters.ok) throw new CliError(adapters.error, EXIT_CONFIG);
   const bundles = await openBundles(join(dataFolder, "bundles"), identity, log);
+  const service = await beginIdentityService(identity, {
+    log,
+    door: port === 0 ? null : { hostname: address, port: port + 1 },
+    doors: [],
+  });
   const opened = openDestination({
     identity,
     address,
@@ -229,17 +236,22 @@ async function open(settings: Settings, isJson: boolean, log: Log): Promise<Open
     publicUrl: settings["public-url"]?.replace(/\/+$/, "") ?? null,
     log,
     bundles,
+    service,
     onTold: (told) => sayTold(told, isJson),
   });
-  if (!opened.ok) throw new CliError(opened.error, EXIT_CONFIG);
+  if (!opened.ok) {
+    bundles.stop();
+    await service.close();
+    identity.close();
+    throw new CliError(opened.error, EXIT_CONFIG);
+  }
   if (takesLocal) {
     log.say(
       "event",
       "takes events of nodes without an authority, each by the key it comes with first",
     );
   }
-  const service = await beginIdentityService(identity, { log, door: null, doors: [] });
-  return { destination: opened.value, service };
+  return opened.value;
 }
 
 function onSignals(stop: () => Promise<void>): void {
@@ -256,12 +268,10 @@ function onSignals(stop: () => Promise<void>): void {
 async function run(flags: Flags): Promise<void> {
   const settings = settingsOf(flags);
   const isJson = flags.json === true;
-  const log = (isJson ? jsonLog : stderrLog)(settings.name, settings.log);
-  const { destination, service } = await open(settings, isJson, log);
-  onSignals(async () => {
-    await destination.stop();
-    await service.close();
-  });
+  const identity = identityOf(settings, folderOf(settings));
+  const log = (isJson ? jsonLog : stderrLog)(identity.principal.name, settings.log);
+  const destination = await open(settings, identity, isJson, log);
+  onSignals(() => destination.stop());
   const { address } = listenAt(settings.listen);
   const at = `${isIP(address) === 6 ? `[${address}]` : address}:${destination.port}`;
   const { tickets, ids } = destination.status();

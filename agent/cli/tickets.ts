@@ -1,8 +1,6 @@
 /**
  * `holdfast tickets`: what a destination has, for people and for scripts.
  */
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import type {
   Telling,
@@ -12,10 +10,12 @@ import type {
   TicketsAnswer,
 } from "../destination/api.ts";
 import type { Identity } from "../identity/identity.ts";
-import { openIdentity } from "../identity/io/open-identity.ts";
 import { schemeOf, secureFetch } from "../net/io/secure.ts";
+import { tlsProblem } from "../net/io/tls-failure.ts";
 import { PROBLEMS, readProblem } from "../net/problem.ts";
-import { CliError, EXIT_CONFIG } from "./cli-error.ts";
+import { identityOption } from "./agent-client.ts";
+import { CliError, EXIT_USAGE } from "./cli-error.ts";
+import { clientIdentity } from "./client-identity.ts";
 import { formatTable, printJson, printLine } from "./print.ts";
 
 const DESTINATION_DEFAULT = "127.0.0.1:7500";
@@ -23,6 +23,8 @@ const DESTINATION_ENV = "HOLDFAST_DESTINATION";
 const ANSWER_WITHIN_MS = 15_000;
 
 const HELP = `
+Where the destination speaks TLS it is asked with the operator's identity, which holdfast init has made.
+
 Examples:
   holdfast tickets list
   holdfast tickets list --all --node n1
@@ -46,21 +48,35 @@ interface ListFlags extends AskFlags {
   readonly limit: string;
 }
 
-function identityOf(folder: string | undefined): Identity | null {
-  const named = folder ?? process.env["HOLDFAST_IDENTITY"];
-  if (named === undefined || named === "") return null;
-  if (!existsSync(named)) throw new CliError(`--identity ${named}: no such folder`, EXIT_CONFIG);
-  const opened = openIdentity(resolve(named));
-  if (opened.ok) return opened.value;
-  throw new CliError(opened.error, EXIT_CONFIG);
+/** `ADDRESS:PORT`, or an origin with a scheme. */
+function targetOf({ destination }: AskFlags): {
+  readonly at: string;
+  readonly origin: string | null;
+} {
+  const given = destination ?? (process.env[DESTINATION_ENV] || DESTINATION_DEFAULT);
+  if (!given.includes("://")) return { at: given, origin: null };
+  if (!URL.canParse(given)) {
+    throw new CliError(`--destination ${given}: must be ADDRESS:PORT or a URL`, EXIT_USAGE);
+  }
+  const { hostname, port, protocol } = new URL(given);
+  const portDefault = protocol === "http:" ? "80" : "443";
+  return { at: `${hostname}:${port || portDefault}`, origin: given.replace(/\/+$/, "") };
+}
+
+async function silent(at: string, cause: unknown, identity: Identity | null): Promise<CliError> {
+  const tls = await tlsProblem(cause, at, identity);
+  if (tls !== null) return new CliError(tls.detail, PROBLEMS[tls.kind].exitCode);
+  const { code, message } = cause as { readonly code?: string; readonly message?: string };
+  const isClosed = code === "ConnectionRefused" || code === "ECONNREFUSED";
+  const why = isClosed ? "nothing listens there" : (message ?? code ?? "no reason given");
+  const remedy = `start one with \`holdfast destination\`, or name it with --destination ADDRESS:PORT or ${DESTINATION_ENV}`;
+  const what = `the destination at ${at} does not answer (${why})`;
+  return new CliError(what, PROBLEMS.unreachable.exitCode, remedy);
 }
 
 async function ask<Answer>(flags: AskFlags, path: string, body?: unknown): Promise<Answer> {
-  const identity = identityOf(flags.identity);
-  const given = flags.destination ?? (process.env[DESTINATION_ENV] || DESTINATION_DEFAULT);
-  const origin = given.includes("://")
-    ? given.replace(/\/+$/, "")
-    : `${schemeOf(identity)}://${given}`;
+  const { at, origin } = targetOf(flags);
+  const identity = await clientIdentity(flags.identity, [at]);
   const init: RequestInit = {
     signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
     ...(body === undefined
@@ -71,20 +87,15 @@ async function ask<Answer>(flags: AskFlags, path: string, body?: unknown): Promi
           headers: { "content-type": "application/json" },
         }),
   };
+  const url = `${origin ?? `${schemeOf(identity)}://${at}`}${path}`;
   try {
-    const response = await secureFetch(identity, "destination")(`${origin}${path}`, init);
+    const response = await secureFetch(identity, "destination")(url, init);
     const text = await response.text();
     if (response.ok) return JSON.parse(text) as Answer;
     const { kind, detail } = readProblem(response.status, text);
     throw new CliError(detail, PROBLEMS[kind].exitCode);
   } catch (cause) {
-    if (cause instanceof CliError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CliError(
-      `the destination at ${given} does not answer (${why})`,
-      PROBLEMS.unreachable.exitCode,
-      `start one with \`holdfast destination\`, or name it with --destination ADDRESS:PORT or ${DESTINATION_ENV}`,
-    );
+    throw cause instanceof CliError ? cause : await silent(at, cause, identity);
   } finally {
     identity?.close();
   }
@@ -174,7 +185,7 @@ function show(answer: TicketAnswer): void {
 function asking(command: Command): Command {
   return command
     .option("--destination <address:port>", `destination to ask (default ${DESTINATION_DEFAULT})`)
-    .option("--identity <folder>", "identity of an operator or manager of its cluster")
+    .addOption(identityOption())
     .option("--json", "print one JSON document");
 }
 

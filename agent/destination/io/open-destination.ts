@@ -9,6 +9,7 @@ import { err, ok, type Result } from "../../../core/result.ts";
 import type { Upload } from "../../callhome/bundle/io/upload-store.ts";
 import { PARCELS_BYTES_MAX } from "../../callhome/protocol.ts";
 import type { Identity } from "../../identity/identity.ts";
+import type { IdentityService } from "../../identity/io/identity-service.ts";
 import { LOCAL_CLUSTER } from "../../identity/names.ts";
 import { type Listener, openListener } from "../../net/io/listener.ts";
 import { type ServeTls, schemeOf } from "../../net/io/secure.ts";
@@ -51,6 +52,8 @@ export interface DestinationSettings {
   readonly before?: Hono;
   /** Takes service data too; ended with the destination. */
   readonly bundles?: BundleDoor;
+  /** What keeps the identity good, with its routes; ended with the destination. */
+  readonly service?: IdentityService;
 }
 
 export interface Destination {
@@ -132,6 +135,7 @@ function routesOf(parts: Parts): Hono {
     bundles?.of(isWanted) ?? [];
   app.route("/", ticketRoutes({ identity, store, intake, stream, status, bundlesOf, nowMs }));
   if (bundles !== undefined) app.route("/", bundles.routes);
+  if (settings.service !== undefined) app.route("/", settings.service.routes);
   app.notFound((context) =>
     problemResponse({ kind: "not-found", detail: `no such path: ${context.req.path}` }),
   );
@@ -251,7 +255,7 @@ export function openDestination(settings: DestinationSettings): Result<Destinati
       stream.close();
       settings.bundles?.stop();
       await listening.value.stop();
-      await forwarder.stop();
+      await Promise.all([forwarder.stop(), settings.service?.close()]);
       store.close();
     },
   });
