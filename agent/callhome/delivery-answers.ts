@@ -315,6 +315,7 @@ function onDigestState(
 function digestDone(state: DeliveryState, request: Request, failure: string | null): void {
   const { path } = request;
   if (failure !== null && path.path.kind === "direct") markDown(state, path, failure);
+  if (failure !== null && path.path.kind === "manager") path.rearm(state.nowMs, state.random);
   const why = failure === null ? "was asked about" : `not asked about: ${failure}`;
   // Without an answer the rest is not asked either: it is sent, and the other side tells duplicates apart.
   const ids = failure === null ? request.ids : [...request.ids, ...path.toAsk.splice(0)];

@@ -42,6 +42,8 @@ export interface OutboxOptions {
   /** What is closed is recorded there first; null: nothing is. */
   readonly ledger: Pick<Ledger, "flush"> | null;
   readonly nowWallMs: () => number;
+  /** Up to where a segment is on disk, before anybody is told: for whoever tears what is not. */
+  readonly onDurable?: (segment: string, bytes: number) => void;
 }
 
 export class OutboxFolder implements Outbox {
@@ -70,6 +72,7 @@ export class OutboxFolder implements Outbox {
       folder,
       segmentBytes: this.#limits.segmentBytes,
       nextNumber: 1 + Math.max(0, ...found.segments.map(({ number }) => number)),
+      onDurable: ({ number, bytes }) => options.onDurable?.(segmentName(number), bytes),
       addSegment: (number, bytes) => this.#index.addSegment(number, bytes),
       afterFlush: () => this.#tidy(),
       onFailure: (failure) => this.#onFailure(failure),
@@ -152,12 +155,6 @@ export class OutboxFolder implements Outbox {
     const { failure } = this.#writer;
     const counts = { openCount, refusedCount, foldedCount };
     return { ...counts, liveBytes, diskBytes, segmentCount: segments.length, failure };
-  }
-
-  /** Up to where the newest segment is on disk, for those who kill this process to see what it forgets. */
-  durableEnd(): { readonly segment: string; readonly bytes: number } | null {
-    const { segment } = this.#writer;
-    return segment === null ? null : { segment: segmentName(segment.number), bytes: segment.bytes };
   }
 
   /** Resolves when all that was asked for before is on disk or has failed. */

@@ -35,6 +35,8 @@ export interface WriterOptions {
   readonly segmentBytes: number;
   readonly nextNumber: number;
   readonly addSegment: (number: number, bytes: number) => Segment;
+  /** Up to its `bytes` it is on disk. */
+  readonly onDurable: (segment: Segment) => void;
   /** After each flush, and before the next. */
   readonly afterFlush: () => Promise<void>;
   /** It began to fail, or (null) works again. */
@@ -153,6 +155,7 @@ export class OutboxWriter {
     await writeAt(file, bytes, offset);
     await file.datasync();
     segment.bytes += bytes.length;
+    this.#options.onDurable(segment);
     return { segment, offset };
   }
 

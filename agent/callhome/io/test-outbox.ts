@@ -78,10 +78,17 @@ export interface TestOutbox extends OpenOutbox {
 export async function openTestOutbox(
   folder: string,
   limits: Partial<OutboxLimits> = {},
+  onDurable: (segment: string, bytes: number) => void = () => undefined,
 ): Promise<TestOutbox> {
   const heard = new Heard();
   const nowWallMs = (): number => 1_700_000_000_000;
-  const opened = await openOutbox(folder, { limits, handlers: heard, ledger: null, nowWallMs });
+  const opened = await openOutbox(folder, {
+    limits,
+    handlers: heard,
+    ledger: null,
+    nowWallMs,
+    onDurable,
+  });
   const { outbox } = opened;
   return {
     ...opened,
