@@ -1,12 +1,13 @@
 /**
- * Who may ask an agent what: one row for each route there is, its companion's too. A test compares it with the routes.
+ * Who may ask an agent what: one row for each route there is, its companion's too. An agent does not start with a route that is in none.
  *
  * Agents ask each other for everything that a cluster query needs, operators ask for everything that a command shows or does, a
  * manager only reads, and a hook only tells of errors. Rates are far above what well-behaved programs of that kind do at their
  * busiest, and far below what would hold up the agent's probes.
  */
+import type { Hono } from "hono";
 import { type PrincipalRole, ROLES } from "../../identity/identity.ts";
-import type { RouteAccess } from "../../net/route-access.ts";
+import { accessOf, type RouteAccess } from "../../net/route-access.ts";
 import type { RateLimits } from "../../net/token-bucket.ts";
 
 const KIB = 1024;
@@ -85,12 +86,6 @@ export const AGENT_ACCESS: readonly RouteAccess[] = [
   get("/v1/callhome/way", READERS),
   get("/v1/callhome/bmc", READERS),
   post("/v1/callhome/parcels", AGENTS, BULK, 4096 * KIB),
-  get("/v1/callhome", READERS),
-  get("/v1/callhome/events", READERS),
-  get("/v1/callhome/events/:id", READERS),
-  get("/v1/callhome/ledger", READERS),
-  post("/v1/callhome/events/:id/retry", OPERATORS),
-  post("/v1/callhome/test", OPERATORS),
   // Service data: a node's own for people, others' in pieces on its way (`callhome/bundle/`).
   get("/v1/callhome/service-data", OPERATORS_AND_AGENTS),
   post("/v1/callhome/service-data", OPERATORS_AND_AGENTS),
@@ -109,3 +104,10 @@ export const AGENT_ACCESS: readonly RouteAccess[] = [
   post("/v1/identity/bundle", ROLES, CHANGE, null),
   ...HOOK_ACCESS,
 ];
+
+/** Routes that are in no row: nobody could ask them. Middleware is none. */
+export function routesWithoutRow({ routes }: Pick<Hono, "routes">): readonly string[] {
+  return routes.flatMap(({ method, path }) =>
+    method === "ALL" || accessOf(AGENT_ACCESS, method, path) !== null ? [] : [`${method} ${path}`],
+  );
+}

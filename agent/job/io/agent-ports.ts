@@ -7,6 +7,7 @@
  */
 import { isIP } from "node:net";
 import type { Hono } from "hono";
+import { assert } from "../../../core/assert.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { Identity } from "../../identity/identity.ts";
 import type { Packet } from "../../membership/packet.ts";
@@ -18,7 +19,7 @@ import { startServer } from "../../net/io/server.ts";
 import type { Datagrams, Endpoint } from "../../runtime/datagrams.ts";
 import { type BindError, openDatagrams } from "../../runtime/io/datagrams.ts";
 import type { Log } from "../../runtime/log.ts";
-import { AGENT_ACCESS, HOOK_ACCESS, HOOKS_PORT_OFFSET } from "./agent-access.ts";
+import { AGENT_ACCESS, HOOK_ACCESS, HOOKS_PORT_OFFSET, routesWithoutRow } from "./agent-access.ts";
 import type { AgentProcess } from "./agent-process.ts";
 
 export interface PortSettings {
@@ -130,6 +131,8 @@ export async function openPorts(
 ): Promise<Result<AgentPorts, string>> {
   const { address, port, identity, log } = settings;
   const { onDefect } = agent;
+  const forgotten = routesWithoutRow(routes);
+  assert(forgotten.length === 0, `routes that nobody may ask: ${forgotten.join(", ")}`);
   const server = startServer({
     ...{ address, port, identity, access: AGENT_ACCESS, routes, onDefect, isLinked: true },
     accept: (connection, from) => agent.links.accept(connection, from),
