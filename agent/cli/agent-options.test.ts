@@ -86,6 +86,34 @@ pet-acknowledge = false
     expect(flag).toBe("--pet: must be ADDRESS:PORT, such as 0.0.0.0:162");
   });
 
+  test("of call home are a manager or more, a destination, and what is told", () => {
+    const text = 'manager = ["m1:7443", "https://m2"]\nstand-in = ["n2=serial:/dev/ttyS1"]\n';
+    const options = agentOptions(
+      { id: "n1", data: "/d", destination: "https://support.example/callhome" },
+      { path: "a.toml", text },
+    );
+    expect(options).toMatchObject({
+      manager: ["m1:7443", "https://m2"],
+      destination: "https://support.example/callhome",
+      callhomeSeverity: "warning",
+      heartbeatHours: 24,
+      standIn: ["n2=serial:/dev/ttyS1"],
+    });
+  });
+
+  test("of call home that are wrong name line and reason, and repeat no password", () => {
+    const line = (text: string) => complaint(() => agentOptions({}, { path: "a.toml", text }));
+    const known = 'id = "n1"\ndata = "/d"\n';
+    expect(line(`${known}manager = ["https://u:geheim@m"]\n`)).toStartWith("a.toml:3: manager: ");
+    expect(line(`${known}manager = ["https://u:geheim@m"]\n`)).not.toContain("geheim");
+    expect(line(`${known}destination = "ftp://d"\n`)).toStartWith("a.toml:3: destination: ");
+    expect(line(`${known}callhome-severity = "bad"\n`)).toContain("information, warning");
+    expect(line(`${known}stand-in = ["n2"]\n`)).toContain("NODE=URL");
+    expect(line(`${known}stand-in = ["n2=ftp://x"]\n`)).toContain("a BMC is named as");
+    expect(line(`${known}heartbeat-hours = -1\n`)).toStartWith("a.toml:3: heartbeat-hours: ");
+    expect(line(`${known}http-proxy = "socks5://p"\n`)).toContain("http://10.0.0.1:3128");
+  });
+
   test("that are missing or wrong as flags name the flag", () => {
     expect(complaint(() => agentOptions({ id: "n1" }, null))).toBe("--data is missing");
     expect(complaint(() => agentOptions({ id: "n1", data: "/d", port: 70_000 }, null))).toStartWith(

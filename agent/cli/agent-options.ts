@@ -86,6 +86,7 @@ const agentSchema = z.strictObject({
     .max(8)
     .default([]),
   destination: origin.nullable().default(null),
+  "destination-ca": z.string().min(1).nullable().default(null),
   "callhome-severity": z
     .enum(["information", "ok", "warning", "critical", "non-recoverable"], {
       error: "must be information, warning, critical or non-recoverable",
@@ -131,6 +132,8 @@ export interface AgentOptions {
   /** In order of preference. */
   readonly manager: readonly string[];
   readonly destination: string | null;
+  /** PEM of its authority, where it is of another cluster. */
+  readonly destinationCa: string | null;
   /** The least that is told. */
   readonly callhomeSeverity: Severity;
   /** The least that service data is gathered for. */

@@ -31,6 +31,7 @@ import {
 } from "./agent-options.ts";
 import { APART } from "./apart.ts";
 import { CliError, EXIT_CONFIG } from "./cli-error.ts";
+import { trustDestination } from "./destination-trust.ts";
 import { orderPeers } from "./peer-order.ts";
 
 /** Where nodes join, where the authority's folder is in the identity's. */
@@ -74,6 +75,7 @@ Examples:
     # in /etc/holdfast.toml
     manager = ["https://10.0.0.5:7440", "https://10.0.0.6:7440"]
     destination = "https://support.example:7450"
+    destination-ca = "/etc/holdfast/support-ca.pem"    # where another organisation runs it
     callhome-severity = "warning"
     heartbeat-hours = 24
     http-proxy = "http://10.0.0.1:3128"
@@ -173,6 +175,7 @@ function awayOf(options: AgentOptions, identity: Identity): AwaySettings | null 
   const { manager, destination, heartbeatHours, bmcLan, standIn, bmcPasswordFile } = options;
   if (manager.length === 0 && destination === null) return null;
   const proxy = proxyOf(options.httpProxy, process.env);
+  const toDestination = trustDestination(options.destinationCa, identity, proxy);
   const scheme = schemeOf(identity);
   return {
     managers: [...new Set(manager.map((one) => originOf(one, "--manager", identity)))],
@@ -180,9 +183,12 @@ function awayOf(options: AgentOptions, identity: Identity): AwaySettings | null 
     least: options.callhomeSeverity,
     heartbeatMs: heartbeatHours === 0 ? null : heartbeatHours * 3_600_000,
     identity,
+    receiptVerifier: toDestination.verifier,
     // Only the way to the destination leads out of the cluster.
     caller: (role, url, init) =>
-      secureFetch(identity, role, role === "destination" ? proxy : NO_PROXY_AT_ALL)(url, init),
+      role === "destination"
+        ? toDestination.fetch(url, init)
+        : secureFetch(identity, role, NO_PROXY_AT_ALL)(url, init),
     agentUrl: ({ address, port }) =>
       `${scheme}://${isIP(address) === 6 ? `[${address}]` : address}:${port}`,
     order: orderPeers(),
@@ -215,7 +221,12 @@ function companionOf(settings: CallhomeSettings, identity: Identity): OpenCompan
     if (!callhome.ok) return callhome;
     const { log, address, port } = host;
     const door = { hostname: address, port: port + DOOR_PORT_OFFSET };
-    const service = await beginIdentityService(identity, { log, door, doors: [] });
+    const managers = settings.away?.managers ?? [];
+    const others = managers.map(
+      (url) => ({ address: new URL(url).host, role: "manager" }) as const,
+    );
+    const news = { doors: [], others: () => others };
+    const service = await beginIdentityService(identity, { log, door, ...news });
     return ok({
       routes: new Hono().route("/", callhome.value.routes).route("/", service.routes),
       begin: () => callhome.value.begin(),
@@ -313,6 +324,7 @@ export function agentCommand(): Command {
     .option("--hooks-spool <folder>", "take the hooks that were left there while no agent ran")
     .option("--manager <url>", "call home by this manager; may be repeated, the best first", append)
     .option("--destination <url>", "where events end: the way around managers that fail")
+    .option("--destination-ca <file>", "PEM of its authority, where another cluster runs it")
     .option("--callhome-severity <severity>", "tell what is at least so grave (default warning)")
     .option("--bundle-severity <severity>", "gather service data from it on (default critical)")
     .option("--bundle-review", "an operator approves service data before it leaves")

@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { Hono } from "hono";
 import { ok, type Result } from "../../../core/result.ts";
-import type { Identity } from "../../identity/identity.ts";
+import type { Identity, Verifier } from "../../identity/identity.ts";
 import type { NodeId } from "../../membership/membership.ts";
 import { randomHex, realClock } from "../../runtime/io/clock.ts";
 import { type BundleDuty, type BundleSettings, openBundleDuty } from "../bundle/io/duty.ts";
@@ -32,6 +32,8 @@ const COUNTS_WITHIN_MS = 1_000;
 
 export interface AwaySettings extends OutgoingSettings {
   readonly identity: Identity;
+  /** Of receipts: the destination may be of another cluster. */
+  readonly receiptVerifier: Verifier;
   readonly caller: Caller;
   /** Of another agent. */
   readonly agentUrl: (member: { readonly address: string; readonly port: number }) => string;
@@ -122,7 +124,8 @@ export async function openAway(parts: AwayParts): Promise<Result<Away, string>> 
   const bundles = await openBundles(parts);
   if (!bundles.ok) return bundles;
   const { settings, host, keeper, watchers, hostWatch, pollMs } = parts;
-  const { identity, caller, agentUrl, watchedBmc, destination, managers } = settings;
+  const { identity, receiptVerifier, caller, agentUrl, watchedBmc } = settings;
+  const { destination, managers } = settings;
   const { id: node, disk, log, cluster, onDefect } = host;
   const clock = realClock();
   const run = randomHex(8);
@@ -135,7 +138,8 @@ export async function openAway(parts: AwayParts): Promise<Result<Away, string>> 
   const inventory = new BmcInventory(watchers, clock, () => touch());
   const bmcs = (): readonly ReportedBmc[] => reportedBmcs(node, watchers, inventory, standIn);
   const outgoing = await Outgoing.open({
-    ...{ node, settings, identity, caller, keeper, host: hostWatch, cluster, agentUrl, bmcs },
+    ...{ node, settings, identity, receiptVerifier, caller, keeper },
+    ...{ host: hostWatch, cluster, agentUrl, bmcs },
     ...{ order: settings.order, disk, clock, log, onDefect },
     openStores: (handlers) =>
       openStores(join(host.dataFolder, FOLDER), { handlers, signer: identity.signer, log }),

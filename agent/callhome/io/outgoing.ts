@@ -6,7 +6,7 @@
  */
 import type { Hono } from "hono";
 import type { Severity } from "../../../bmc/bmc.ts";
-import type { Identity } from "../../identity/identity.ts";
+import type { Identity, Verifier } from "../../identity/identity.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Disk } from "../../runtime/disk.ts";
 import { randomHex, randomSeed } from "../../runtime/io/clock.ts";
@@ -51,6 +51,8 @@ export interface OutgoingParts {
   readonly node: string;
   readonly settings: OutgoingSettings;
   readonly identity: Identity;
+  /** Knows whoever may be the destination. */
+  readonly receiptVerifier: Verifier;
   readonly caller: Caller;
   readonly keeper: EventKeeper;
   readonly openStores: (handlers: OutboxHandlers) => Promise<Stores>;
@@ -207,8 +209,8 @@ export class Outgoing {
   }
 
   #faultOf(receipt: Receipt): string | null {
-    const { identity } = this.#parts;
-    return faultOfReceipt(receipt, identity.verifier, identity.principal.cluster);
+    const { identity, receiptVerifier } = this.#parts;
+    return faultOfReceipt(receipt, receiptVerifier, identity.principal.cluster);
   }
 
   #peers(): readonly Peer[] {

@@ -311,6 +311,7 @@ export class TestNode {
       node: "n1",
       settings: { managers, destination, least, heartbeatMs: null },
       ...{ identity, keeper, host, cluster, disk, clock, log },
+      receiptVerifier: identity.verifier,
       caller: options.caller ?? plainCaller,
       openStores: (handlers) =>
         openStores(join(this.#folder, "callhome"), { handlers, signer: identity.signer, log }),
