@@ -111,11 +111,12 @@ export class BundlePost {
     const { log, nowMs } = this.#parts;
     const { node, event } = one.offer;
     const isDelivered = outcome.kind === "delivered";
-    const where = isDelivered ? "is with the destination" : `is kept by ${target.name}`;
+    const by = `${target.kind} ${target.name}`;
+    const where = isDelivered ? `is with the destination, by ${by}` : `is kept by ${by}`;
     log.say("event", `service data of ${node} for event ${event.slice(0, 12)} ${where}`);
     await one.note({
       state: isDelivered ? "delivered" : "kept",
-      detail: `${where}, by ${target.kind} ${target.name}`,
+      detail: where,
       keptBy: isDelivered ? null : target.name,
       tries: 0,
       nextMs: nowMs() + ASK_EVERY_MS,

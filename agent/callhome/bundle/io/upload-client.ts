@@ -135,8 +135,9 @@ class Sending {
       return await readAnswer(response, name);
     } catch (cause) {
       const { code, name: kind } = (cause ?? {}) as { code?: unknown; name?: unknown };
-      const why = kind === "TimeoutError" ? "does not answer in time" : `(${code ?? kind})`;
-      return { step: "later", offset: 0, state: "", detail: `${name} cannot be reached ${why}` };
+      const isLate = kind === "TimeoutError";
+      const why = isLate ? "does not answer in time" : `cannot be reached (${code ?? kind})`;
+      return { step: "later", offset: 0, state: "", detail: `${name} ${why}` };
     }
   }
 }
