@@ -3,11 +3,10 @@
  *
  * TLS shows that the other side has a certificate of an agent of this cluster, and Bun does not show which. So a hello carries a
  * token that is signed by the node it names, for exactly the node it is said to: an agent that is given one cannot use it
- * with a third. The last proof of each node is kept, and looked at again whenever certificates or revocations change. Without certificates there is nothing to prove, and everybody is taken at his word.
+ * with a third. The last proof of each node is kept, and looked at again whenever certificates or revocations change.
+ * Without certificates there is nothing to prove, and everybody is taken at his word.
  */
-
-import type { Envelope } from "../../identity/identity.ts";
-import { type Identity, spiffeId, TOKEN_TYPE } from "../../identity/identity.ts";
+import { type Envelope, type Identity, spiffeId, TOKEN_TYPE } from "../../identity/identity.ts";
 import { makeToken } from "../../identity/io/bearer.ts";
 import type { Hello } from "../frames.ts";
 import { checkerOf, isSecure } from "./secure.ts";

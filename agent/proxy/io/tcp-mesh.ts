@@ -2,9 +2,7 @@
  * Who is connected with whom: one connection for every pair of a job's proxies. The proxy that stands earlier in the
  * assignment dials; both say hello (job, epoch, node) before anything else counts.
  *
- * Of a job with a key both prove that they know it before anything else counts (`peer-secret.ts`), and when the job is encrypted all
- * that follows is.
- *
+ * Of a job with a key both also prove that they know it (`peer-secret.ts`), and then all that follows may be encrypted.
  * A proxy listens before it is assigned, so a hello may come too early: it waits until the assignment is known, then is judged.
  * Whoever speaks something else, another job or an older epoch is refused with one line and its connection closed.
  */
