@@ -11,7 +11,12 @@ import { testIdentities } from "../../agent/identity/harness/test-authority.ts";
 import { type TestDoor, testDoor } from "../../agent/identity/harness/test-door.ts";
 import type { Identity } from "../../agent/identity/identity.ts";
 import { serverNameOf } from "../../agent/identity/identity.ts";
-import { DOOR_NAME, issueLeaf, timesFrom } from "../../agent/identity/io/authority.ts";
+import {
+  DOOR_NAME,
+  issueLeaf,
+  newAuthority,
+  timesFrom,
+} from "../../agent/identity/io/authority.ts";
 import { beginRotation, switchRotation } from "../../agent/identity/io/authority-rotation.ts";
 import { pemOf } from "../../agent/identity/io/certificates.ts";
 import { renewIdentity } from "../../agent/identity/io/keeper.ts";
@@ -20,9 +25,10 @@ import {
   makeKey,
   makeRequest,
   makeSelfSigned,
+  makeSerial,
   spkiOf,
 } from "../../agent/identity/io/keys.ts";
-import { makeAuthority } from "../../agent/identity/io/x509.ts";
+import { makeAuthority, makeRevocationList } from "../../agent/identity/io/x509.ts";
 import { hasCommand, realPart } from "../real-part.ts";
 
 const openssl = realPart("openssl", () => hasCommand("openssl"), "apt-get install openssl");
@@ -133,6 +139,23 @@ openssl("reads the list, and refuses who is on it by it", async () => {
     code: 0,
   });
   await cluster.close();
+});
+
+openssl("reads a list of 2,000 to its last entry", async () => {
+  const authority = await newAuthority("rack1", 1, Date.now());
+  const serials = Array.from({ length: 2_000 }, makeSerial);
+  const list = await makeRevocationList(authority, {
+    number: 300,
+    revoked: serials.map((serial) => ({ serial, atMs: Date.now(), reason: "retired" })),
+    thisUpdateMs: Date.now() - 60_000,
+    nextUpdateMs: Date.now() + 86_400_000,
+  });
+  const paths = ["-in", file("long.crl", list), "-CAfile", file("long-ca.pem", authority.cert)];
+  const shown = ask(["crl", ...paths, "-noout", "-text"]);
+  expect(shown.text).toContain("verify OK");
+  expect(shown.text).toMatch(/CRL Number:\s+300/);
+  const read = [...shown.text.matchAll(/Serial Number: ([0-9A-F]+)/g)].map(([, serial]) => serial);
+  expect(read).toEqual(serials);
 });
 
 openssl("refuses what an authority's key signs outside of its cluster's names", async () => {
