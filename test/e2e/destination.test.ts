@@ -15,7 +15,7 @@ import { openLocalIdentity } from "../../agent/identity/io/open-identity.ts";
 import { canMakeNamespaces, realPart } from "../real-part.ts";
 import { ask, holdfast, MAIN, until } from "./test-cluster.ts";
 
-const KILLS = Number(process.env["HOLDFAST_DESTINATION_KILLS"] ?? 8);
+const KILLS = Number(process.env["HOLDFAST_DESTINATION_KILLS"] ?? 6);
 const SENDERS = 4;
 const COMPONENTS = 20;
 const BATCH = 16;
@@ -49,7 +49,7 @@ class Running {
       stdio: ["ignore", log, log],
     });
     closeSync(log);
-    await until("the destination answers", 15_000, () => ask(this.at, "/healthz"));
+    await until("the destination answers", 30_000, () => ask(this.at, "/healthz"));
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
@@ -177,7 +177,7 @@ describe("a destination", () => {
     const count = (): number => senders.reduce((sum, { tickets }) => sum + tickets.size, 0);
     for (let kill = 0; kill < KILLS; kill++) {
       const before = count();
-      await until("more is acknowledged", 15_000, () => (count() > before + BATCH ? true : null));
+      await until("more is acknowledged", 30_000, () => (count() > before + BATCH ? true : null));
       // A moment that no round shares with another.
       await Bun.sleep(Math.random() * 60);
       await destination.end("SIGKILL");

@@ -10,6 +10,7 @@ import type { DiskFailure } from "../../runtime/disk.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { TicketChange } from "../adapter.ts";
 import { recordKey } from "../fault.ts";
+import { gathered } from "../forwarding.ts";
 import { type Judged, REPLAY_HORIZON_MS, type Refusal } from "../judge.ts";
 import type { Arrival, Ticket } from "../ticket.ts";
 import {
@@ -71,6 +72,8 @@ export class Intake {
   readonly #setting: IntakeSetting;
   #waiting: Waiting[] = [];
   #waitingCount = 0;
+  /** Of the batch that is being written, by ticket. */
+  readonly #changes = new Map<number, TicketChange[]>();
   #isScheduled = false;
   #failure: DiskFailure | null = null;
   readonly counts: IntakeCounts = {
@@ -112,11 +115,13 @@ export class Intake {
     const { store } = this.#setting;
     const told: Told[] = [];
     const result = store.transact(() => {
+      told.length = 0;
+      this.#changes.clear();
       const ticket = store.tickets.get(number);
       const filing = ticket === null ? null : closeByHand(ticket, reason, nowMs);
       if (filing === null) return null;
       this.#keep(filing, null, nowMs, told);
-      store.tickets.flush();
+      this.#flush();
       return filing.ticket;
     });
     if (result.ok) this.#setting.onTold(told);
@@ -142,8 +147,9 @@ export class Intake {
     const result = store.transact(() => {
       told.length = 0;
       Object.assign(this.counts, before);
+      this.#changes.clear();
       const taken = batch.map(({ judged }) => judged.map((one) => this.#takeOne(one, told)));
-      store.tickets.flush();
+      this.#flush();
       return taken;
     });
     this.counts.batches++;
@@ -218,9 +224,31 @@ export class Intake {
     const { ticket } = filing;
     store.tickets.save(ticket);
     for (const change of changesOf(filing, { destination, atMs, eventId })) {
-      for (const adapter of adapters) store.outbox.add(adapter, ticket.number, change);
+      if (adapters.length > 0) this.#gather(ticket.number, change);
       told.push({ change, ticket });
     }
+  }
+
+  /** A batch with a thousand events of one ticket is one row of each outbox. */
+  #gather(number: number, change: TicketChange): void {
+    const changes = this.#changes.get(number) ?? [];
+    const last = changes.at(-1);
+    const one = last === undefined ? null : gathered(last, change);
+    if (one === null) changes.push(change);
+    else changes[changes.length - 1] = one;
+    this.#changes.set(number, changes);
+  }
+
+  /** Within the transaction, at its end. */
+  #flush(): void {
+    const { store, adapters } = this.#setting;
+    for (const [number, changes] of this.#changes) {
+      for (const adapter of adapters) {
+        for (const change of changes) store.outbox.add(adapter, number, change);
+      }
+    }
+    this.#changes.clear();
+    store.tickets.flush();
   }
 
   #receipt(
