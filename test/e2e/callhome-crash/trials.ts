@@ -81,12 +81,13 @@ function newestSegment(folder: string): string | undefined {
 /** Does to what was not flushed what a power cut may do: cuts it, writes other bytes over it, leaves zeros or noise behind. */
 function tear(folder: string, end: Life["end"], random: Prng): boolean {
   const name = newestSegment(folder);
-  if (name === undefined) return false;
+  // A life that flushed nothing wrote nothing: what lies there is of an earlier one, and on disk.
+  if (name === undefined || end === null) return false;
   const path = join(folder, name);
   const bytes = readFileSync(path);
-  const sound = end?.segment === name ? end.bytes : 0;
+  const sound = end.segment === name ? end.bytes : 0;
   // A segment that nothing was acknowledged in may have gone altogether but for its name.
-  const from = end !== null && end.segment > name ? bytes.length : sound;
+  const from = end.segment > name ? bytes.length : sound;
   const tail = bytes.length - from;
   const way = random.below(5);
   if (way === 0) return false;

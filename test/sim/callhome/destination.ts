@@ -29,6 +29,10 @@ export class SimDestination {
   onArrival: (id: string) => void = () => undefined;
   /** Defect: a ticket for every arrival. */
   makesSecondTickets = false;
+  /** Defect: gives a receipt and keeps nothing. */
+  forgets = false;
+  /** Defect: so many arrivals of each. */
+  copies = 1;
   readonly tickets: Map<string, string[]> = new Map();
 
   constructor(wire: Wire, random: Prng) {
@@ -66,10 +70,12 @@ export class SimDestination {
         return { id, kind: "refused", reason: "its signature does not hold", isPermanent: true };
       }
       const isDuplicate = this.#receipts.has(id);
-      this.arrivals.set(id, (this.arrivals.get(id) ?? 0) + 1);
+      this.arrivals.set(id, (this.arrivals.get(id) ?? 0) + this.copies);
       if (!isDuplicate || this.makesSecondTickets) this.#open(id);
       this.onArrival(id);
-      return { id, kind: "delivered", receipt: this.#receipts.get(id) as Receipt, isDuplicate };
+      const receipt = this.#receipts.get(id) as Receipt;
+      if (this.forgets) this.#receipts.delete(id);
+      return { id, kind: "delivered", receipt, isDuplicate };
     });
     return { kind: "results", epoch: "d", results };
   }
