@@ -79,7 +79,7 @@ ipmiSim(
   async () => {
     const nodes = [start(1), start(2), start(3)];
     const [first, second, third] = nodes as [TestAgent, TestAgent, TestAgent];
-    await cluster.settle(nodes, 20_000);
+    await cluster.settle(nodes, 40_000);
     await until("its BMC is watched", 20_000, () =>
       third.log().includes(": watched") ? true : null,
     );
