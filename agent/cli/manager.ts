@@ -299,12 +299,15 @@ export function managerCommand(): Command {
   return new Command("manager")
     .description("the management server: keeps and relays events, shows the cluster")
     .enablePositionalOptions()
-    .option("--listen <address:port>", "where nodes reach it", endpoint, endpoint("127.0.0.1:7443"))
-    .option(
-      "--page-listen <address:port>",
-      "where people reach the page; none: nowhere",
-      (text) => (text === "none" ? text : endpoint(text)),
-      endpoint("127.0.0.1:7480"),
+    .addOption(
+      new Option("--listen <address:port>", "where nodes reach it")
+        .argParser(endpoint)
+        .default(endpoint("127.0.0.1:7443"), "127.0.0.1:7443"),
+    )
+    .addOption(
+      new Option("--page-listen <address:port>", "where people reach the page; none: nowhere")
+        .argParser((text) => (text === "none" ? text : endpoint(text)))
+        .default(endpoint("127.0.0.1:7480"), "127.0.0.1:7480"),
     )
     .option("--data <folder>", "data folder (default: holdfast/manager in the user's state folder)")
     .option(

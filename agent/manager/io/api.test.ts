@@ -70,7 +70,10 @@ describe("the lists of a manager", () => {
     const tickets = await read<Page<TicketRow>>("/v1/tickets?open=true");
     expect(schemas.pageSchema(schemas.ticketRowSchema).parse(tickets)).toEqual(tickets);
     expect(tickets.rows).toHaveLength(5);
-    expect(await read(`/v1/tickets/${tickets.rows[0]?.id}`)).toMatchObject({ events: 1 });
+    expect(await read(`/v1/tickets/${tickets.rows[0]?.id}`)).toMatchObject({
+      row: { events: 1, isOpen: true },
+      atDestination: null,
+    });
     const steps = schemas.pageSchema(schemas.deliveryRowSchema).parse(await read("/v1/deliveries"));
     expect(steps.rows.map(({ kind }) => kind).slice(0, 3)).toEqual(["R2", "R1", "queued"]);
     const summary = schemas.summarySchema.parse(await read<Summary>("/v1/summary"));

@@ -59,7 +59,7 @@ function addParcels(api: ApiApp, manager: Manager): void {
       tag: TAG,
       summary: "Give signed events",
       description:
-        "Each is answered by itself: `kept` (R1) once it is durable here, `delivered` (R2) with its receipt where that is known, `refused` with why.",
+        "Each is answered by itself: `kept` (R1) once it is durable, `delivered` (R2) with its receipt, `refused` with why.",
       roles: ["agent"],
       rate: { perSecond: 200, burst: 400 },
       body: {

@@ -117,7 +117,13 @@ function parametersHtml({ parameters = [] }: Operation): string {
       ...(maximum === undefined || maximum > 1e9 ? [] : [`at most ${maximum}`]),
     ];
     const mark = one.required === true ? "" : "?";
-    return `<tr><td><code>${escaped(one.name)}${mark}</code></td><td>${escaped(one.in)}</td><td><code>${escaped(type)}</code></td><td>${notes.join("; ")}</td></tr>`;
+    const cells = [
+      `<code>${escaped(one.name)}${mark}</code>`,
+      escaped(one.in),
+      `<code>${escaped(type)}</code>`,
+      notes.join("; "),
+    ];
+    return `<tr>${cells.map((text) => `<td>${text}</td>`).join("")}</tr>`;
   });
   return `<table><tbody>${rows.join("")}</tbody></table>`;
 }
@@ -156,7 +162,15 @@ code,pre{font:13px/1.45 ui-monospace,monospace}pre{overflow:auto;padding:.7rem;b
 table{border-collapse:collapse}td{padding:.15rem .9rem .15rem 0;vertical-align:top}.m{font-weight:700;color:#2a7}
 .type{margin:.4rem 0 0;opacity:.7}summary{cursor:pointer}a{color:inherit}`;
 
-export const DOCS_POLICY: string = `default-src 'none'; style-src 'sha256-${new Bun.CryptoHasher("sha256").update(STYLE).digest("base64")}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+const STYLE_DIGEST: string = new Bun.CryptoHasher("sha256").update(STYLE).digest("base64");
+
+export const DOCS_POLICY: string = [
+  "default-src 'none'",
+  `style-src 'sha256-${STYLE_DIGEST}'`,
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
 
 export function docsPage(document: OpenApiDocument): string {
   const byTag = new Map<string, string[]>();
@@ -171,7 +185,8 @@ export function docsPage(document: OpenApiDocument): string {
   const schemas = Object.entries(document.components?.schemas ?? {})
     .map(
       ([name, schema]) =>
-        `<section id="schema-${escaped(name)}"><h3>${escaped(name)}</h3><p>${prose(schema.description ?? "")}</p><pre>${escaped(typeText(schema))}</pre></section>`,
+        `<section id="schema-${escaped(name)}"><h3>${escaped(name)}</h3>
+<p>${prose(schema.description ?? "")}</p><pre>${escaped(typeText(schema))}</pre></section>`,
     )
     .join("");
   const { title, version, description = "" } = document.info;

@@ -7,8 +7,11 @@ import type { ApiApp } from "./api-app.ts";
 import { DOCS_POLICY, docsPage, type OpenApiDocument } from "./docs-page.ts";
 import type { Manager } from "./manager.ts";
 
-const ABOUT =
-  "The management server of a holdfast cluster. Times are milliseconds since 1970. Lists come in pages: give `next` back as `cursor`. What goes wrong is answered as RFC 9457 problem details.";
+const ABOUT = [
+  "The management server of a holdfast cluster.",
+  "Times are milliseconds since 1970. Lists come in pages: give `next` back as `cursor`.",
+  "What goes wrong is answered as RFC 9457 problem details.",
+].join(" ");
 
 export function openApiDocument({ app }: ApiApp, version: string): OpenApiDocument {
   return app.getOpenAPI31Document({

@@ -70,6 +70,10 @@ const eventDetailSchema = z.object({
   envelope: envelopeSchema.nullable(),
   receipt: receiptSchema.nullable(),
 });
+const ticketDetailSchema = z.object({
+  row: schemas.ticketRowSchema,
+  atDestination: z.record(z.string(), z.unknown()).nullable(),
+});
 const nodeDetailSchema = z.object({
   row: schemas.nodeRowSchema,
   inventory: z.array(schemas.inventoryRowSchema),
@@ -218,13 +222,16 @@ function addTickets(api: ApiApp, manager: Manager): void {
       return storeAnswer(await manager.store.tickets({ node, isOpen }, { cursor, limit }));
     },
   );
-  api.route(
-    single(`${TICKETS_PATH}/{id}`, "One ticket", schemas.ticketRowSchema),
-    async (context) => {
-      const id = context.req.param("id") ?? "";
-      return storeAnswer(await manager.store.ticket(id), (row) => row ?? missing(`ticket ${id}`));
-    },
-  );
+  const summary = "One ticket, with what the destination says of it";
+  api.route(single(`${TICKETS_PATH}/{id}`, summary, ticketDetailSchema), async (context) => {
+    const id = context.req.param("id") ?? "";
+    const found = await manager.store.ticket(id);
+    if (!found.ok || found.value === null) {
+      return storeAnswer(found, () => missing(`ticket ${id.slice(0, 64)}`));
+    }
+    const atDestination = (await manager.tickets?.detail(id)) ?? null;
+    return Response.json({ row: found.value, atDestination });
+  });
 }
 
 function addHistory(api: ApiApp, manager: Manager): void {

@@ -27,6 +27,7 @@ import { leaseMsOf, RelayRunner } from "./relay-runner.ts";
 import { PRUNE_SLICE } from "./retention.ts";
 import type { Store, StoreWatch } from "./store.ts";
 import { Sums } from "./sums.ts";
+import { TicketWatch } from "./ticket-watch.ts";
 
 export interface ManagerSettings {
   readonly identity: Identity;
@@ -94,6 +95,8 @@ export class Manager {
   readonly #startedMs: number;
   readonly #intake: Intake;
   readonly #relay: RelayRunner | null;
+  /** null: there is no destination to ask. */
+  readonly tickets: TicketWatch | null;
   readonly #sums: Sums;
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #canRelay = false;
@@ -130,6 +133,7 @@ export class Manager {
       onDefect,
     );
     this.#relay = destination === null ? null : this.#relayTo(destination);
+    this.tickets = destination === null ? null : this.#ticketsOf(destination);
     this.#intake = new Intake({
       store,
       verifier: identity.verifier,
@@ -154,6 +158,7 @@ export class Manager {
     await this.fleet.begin();
     await this.#sums.refresh();
     this.#relay?.begin();
+    this.tickets?.begin();
     if (store.kind === "postgres") {
       this.#timers.push(setInterval(() => this.#changed(), LOOK_MS));
     }
@@ -165,6 +170,7 @@ export class Manager {
     for (const timer of this.#timers) clearInterval(timer);
     this.live.stop();
     this.receipts.stop();
+    this.tickets?.stop();
     await this.#relay?.stop();
     await this.fleet.stop();
     await this.store.close();
@@ -322,6 +328,17 @@ export class Manager {
           this.metrics.lag.observe(Math.max(0, lagMs) / 1000);
         }
       },
+    });
+  }
+
+  #ticketsOf(url: string): TicketWatch {
+    return new TicketWatch({
+      store: this.store,
+      caller: this.settings.caller,
+      target: { role: "destination", url },
+      cluster: this.principal.cluster,
+      canAsk: () => this.#canRelay && this.#sums.hasTickets,
+      onChange: () => this.#changed(),
     });
   }
 

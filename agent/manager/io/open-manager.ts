@@ -171,9 +171,8 @@ function openPeopleDoor(
   // On loopback nothing leaves the machine, and a browser would not know the certificate.
   const isTls = !isOpen && serveTls(identity) !== undefined;
   if (!isOpen && !isTls) {
-    return err(
-      `--page-listen ${textOf(pageListen)}: without an identity people are let in on loopback only: make one (holdfast init, holdfast join), or listen on 127.0.0.1`,
-    );
+    const what = `--page-listen ${textOf(pageListen)}: without an identity people are let in on loopback only`;
+    return err(`${what}: make one (holdfast init, holdfast join), or listen on 127.0.0.1`);
   }
   try {
     const secret = isOpen ? null : readSecret(join(dataFolder, SECRET_FILE));

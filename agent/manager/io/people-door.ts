@@ -32,8 +32,10 @@ const LOGIN_POLICY =
   "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const LOGIN_PAGE = `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>holdfast</title></head><body><h1>holdfast</h1><p>Who is at the manager's machine gets a token by <code>holdfast manager token</code>.</p>
-<form method="post" action="/login"><label>Token <input name="token" type="password" autocomplete="off" size="60" required></label>
+<title>holdfast</title></head><body><h1>holdfast</h1>
+<p>Who is at the manager's machine gets a token by <code>holdfast manager token</code>.</p>
+<form method="post" action="/login">
+<label>Token <input name="token" type="password" autocomplete="off" size="60" required></label>
 <button>Log in</button></form></body></html>`;
 
 /** Names by which a browser on this machine reaches a loopback address. */

@@ -12,7 +12,7 @@ import { testEvent } from "./harness/signed-events.ts";
 import { good, incoming, keeperOf } from "./harness/store-cases.ts";
 import { storeSuite } from "./harness/store-suite.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
-import { openSqlite, type Store } from "./store.ts";
+import { openSqlite, Store } from "./store.ts";
 
 async function inFolder(body: (path: string, folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-store-"));
@@ -112,8 +112,7 @@ describe("a store over SQLite", () => {
   test("that is full says so, loses nothing, and works again when there is room", async () => {
     await inFolder(async (path) => {
       const db = new BunDatabase(sqliteDriver(SQLITE, path));
-      const { Store } = await import("./store.ts");
-      (await opened(path)).close();
+      await (await opened(path)).close();
       const failures: (string | null)[] = [];
       const store = new Store(db, {
         onUse: () => undefined,

@@ -27,6 +27,7 @@ import {
   type Known,
   keepEvents,
   statesOf,
+  takeNumbers,
 } from "./event-tables.ts";
 import { type FleetChanges, loadFleet, type SavedFleet, saveFleet } from "./fleet-tables.ts";
 import * as lists from "./lists.ts";
@@ -34,6 +35,7 @@ import { migrate, SCHEMA_VERSION } from "./migrations.ts";
 import * as relay from "./relay-tables.ts";
 import { pruneSlice, type Retention } from "./retention.ts";
 import { type Settled, type Settlement, settleEvents } from "./settle-tables.ts";
+import { syncOpenTickets } from "./ticket-tables.ts";
 
 export type Answer<T> = Promise<Result<T, StoreFailure>>;
 
@@ -90,7 +92,8 @@ export class Store {
     }
     const { error } = done;
     if (error.kind !== "too-new-version") return this.#noted(err(error));
-    const detail = `the store is of a newer holdfast (version ${error.version} of its tables, this one knows ${SCHEMA_VERSION}): use that one`;
+    const versions = `version ${error.version} of its tables, this one knows ${SCHEMA_VERSION}`;
+    const detail = `the store is of a newer holdfast (${versions}): use that one`;
     return this.#noted(err({ kind: "too-new", detail }));
   }
 
@@ -187,6 +190,14 @@ export class Store {
 
   ticket(id: string): Answer<TicketRow | null> {
     return this.#read("list", (s) => lists.findTicket(s, id));
+  }
+
+  /** How many rows changed. */
+  syncTickets(destination: string, ids: readonly string[], upTo: number): Answer<number> {
+    return this.#write("tickets", async (s) => {
+      const change = await takeNumbers(s, 1);
+      return syncOpenTickets(s, this.#db.dialect, { destination, ids, upTo }, change);
+    });
   }
 
   openByNode(): Answer<Awaited<ReturnType<typeof lists.openByNode>>> {
@@ -307,7 +318,8 @@ export async function openSqlite(
     setAside(path, suffix);
     const second = await attempt();
     if (!second.ok) return err(`${path} cannot be opened: ${second.error.detail}`);
-    const complaint = `the store ${path} is damaged (${detail}): it is now ${path}${suffix}, and a new one is begun; nodes give again what is not delivered`;
+    const what = `the store ${path} is damaged (${detail}): it is now ${path}${suffix}`;
+    const complaint = `${what}, and a new one is begun; nodes give again what is not delivered`;
     return ok({ store: second.value, complaints: [complaint] });
   } catch (cause) {
     return err(`${path} cannot be opened: ${cause instanceof Error ? cause.message : cause}`);

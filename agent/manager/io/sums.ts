@@ -33,6 +33,12 @@ export class Sums {
     return this.#tallies;
   }
 
+  /** Whether anything was delivered, as of the last reading. */
+  get hasTickets(): boolean {
+    this.#refreshSoon();
+    return this.#events().delivered > 0;
+  }
+
   get oldestKeptMs(): number | null {
     return this.#oldestKeptMs;
   }

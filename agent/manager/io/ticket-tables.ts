@@ -134,3 +134,27 @@ export async function foldTickets(
     [packRows([...tickets.values()].map((ticket) => cellsOf(ticket, change)))],
   );
 }
+
+/**
+ * What the destination says is open is open, and the rest of its tickets is not; of those that changed since `upTo` nothing
+ * is said. Gives how many rows changed.
+ */
+export async function syncOpenTickets(
+  statements: Statements,
+  dialect: Dialect,
+  open: { readonly destination: string; readonly ids: readonly string[]; readonly upTo: number },
+  change: number,
+): Promise<number> {
+  const { destination, ids, upTo } = open;
+  const source = dialect.rows([["id", "text"]]);
+  const packed = packRows(ids.map((id) => [id]));
+  const rows = await statements.rows(
+    `update tickets set change = ${change},
+       is_open = case when id in (select id from ${source} as given) then 1 else 0 end
+     where destination = ? and change <= ?
+       and is_open <> (case when id in (select id from ${source} as given) then 1 else 0 end)
+     returning id`,
+    [packed, destination, upTo, packed],
+  );
+  return rows.length;
+}

@@ -134,4 +134,26 @@ function telling(on: On): void {
     const all = await good(store.noticesAfter(0, 10));
     expect(new Set(all.map(({ seq }) => seq)).size).toBe(2);
   });
+
+  on(
+    "what the destination says of its open tickets stands, but for what changed since",
+    async (store) => {
+      const events = [1, 2, 3].map(() => testEvent());
+      await good(
+        store.keep(
+          events.map((event) => incoming(event)),
+          keeperOf(),
+        ),
+      );
+      await good(store.settle(events.slice(0, 2).map(({ id }, n) => delivered(id, `T-${n}`))));
+      const upTo = await good(store.clock());
+      await good(store.settle([delivered(events[2]?.id ?? "", "T-2")]));
+      expect(await good(store.syncTickets("destination", ["T-0"], upTo))).toBe(1);
+      const isOpen = async (id: string) => (await good(store.ticket(id)))?.isOpen;
+      expect(await Promise.all(["T-0", "T-1", "T-2"].map(isOpen))).toEqual([true, false, true]);
+      expect(await good(store.syncTickets("other", [], upTo + 100))).toBe(0);
+      expect(await good(store.syncTickets("destination", ["T-1"], upTo + 100))).toBe(3);
+      expect(await Promise.all(["T-0", "T-1", "T-2"].map(isOpen))).toEqual([false, true, false]);
+    },
+  );
 }

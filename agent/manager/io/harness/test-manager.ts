@@ -90,6 +90,7 @@ export class TestDestination {
   async #answer(request: Request): Promise<Response> {
     if (this.mood === "broken") return new Response("no", { status: 500 });
     if (this.mood === "silent") await Bun.sleep(60_000);
+    if (request.method !== "POST") return new Response("no", { status: 404 });
     const { pathname } = new URL(request.url);
     const body = (await request.json()) as { ids: string[]; parcels: Parcel[] };
     if (pathname === DIGEST_PATH) {
