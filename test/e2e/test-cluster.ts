@@ -148,7 +148,7 @@ export class TestCluster {
   }
 
   /** Every one of `agents` is in one view of exactly them. Gives its epoch. */
-  async settle(agents: readonly TestAgent[], withinMs = 10_000): Promise<number> {
+  async settle(agents: readonly TestAgent[], withinMs = 25_000): Promise<number> {
     const wanted = agents.map(({ id }) => id).sort();
     return until(`one view of ${wanted.join(", ")}`, withinMs, async () => {
       const nodes = await Promise.all(agents.map((agent) => agent.node()));
