@@ -55,6 +55,7 @@ function recordsOf(log: EventLog): BmcContent {
 class SdrListener {
   readonly #bmc: Bmc;
   readonly #records = new Map<number, Map<number, Uint8Array>>();
+  readonly #idsByAsked = new Map<number, number>();
 
   constructor(bmc: Bmc) {
     this.#bmc = bmc;
@@ -88,8 +89,10 @@ class SdrListener {
     const askedId = (request[2] ?? 0) | ((request[3] ?? 0) << 8);
     const offset = request[4] ?? 0;
     // Id 0 asks for the first record, whichever id it has; its own id is in its header.
-    const isHeader = offset === 0 && piece.length >= 2;
-    const id = isHeader ? (piece[0] ?? 0) | ((piece[1] ?? 0) << 8) : askedId;
+    if (offset === 0 && piece.length >= 2) {
+      this.#idsByAsked.set(askedId, (piece[0] ?? 0) | ((piece[1] ?? 0) << 8));
+    }
+    const id = this.#idsByAsked.get(askedId) ?? askedId;
     const pieces = this.#records.get(id) ?? new Map<number, Uint8Array>();
     pieces.set(offset, piece);
     this.#records.set(id, pieces);

@@ -26,11 +26,16 @@ const MARGIN_MS = 1_000;
 
 /** As far as it is looked at: what nodemailer adds to its errors. */
 interface MailError {
+  readonly message?: string;
   readonly code?: string;
   readonly responseCode?: number;
   readonly response?: string;
   readonly command?: string;
 }
+
+/** What TLS stacks say when a certificate is not believed. Looked at, never repeated. */
+const DISTRUST =
+  /certificate|CERT_|self[-_ ]signed|unable[_ ]to[_ ](?:get|verify)|altname|ERR_TLS/i;
 
 function optionsOf(
   setting: SmtpSetting,
@@ -83,7 +88,13 @@ function answered(who: string, status: number, said: string, command: string): A
 
 function failureOf(cause: unknown, setting: SmtpSetting): AdapterFailure {
   const who = `the mail server at ${setting.host}:${setting.port}`;
-  const { code, responseCode, response, command = "the mail" } = (cause ?? {}) as MailError;
+  const {
+    code,
+    message,
+    responseCode,
+    response,
+    command = "the mail",
+  } = (cause ?? {}) as MailError;
   if (code === "EAUTH" || responseCode === 535 || responseCode === 534) {
     return misconfigured(`${who} refuses user and password: look at the user and password-file`);
   }
@@ -91,9 +102,10 @@ function failureOf(cause: unknown, setting: SmtpSetting): AdapterFailure {
     return misconfigured(`${who} gives no TLS that is believed: look at tls and ca-file`);
   }
   if (responseCode !== undefined) return answered(who, responseCode, response ?? "", command);
-  if (/CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME|ERR_TLS|ERR_SSL/.test(code ?? "")) {
+  // nodemailer puts a code of its own over that of TLS.
+  if (DISTRUST.test(`${code} ${message}`)) {
     return misconfigured(
-      `${who} is not believed (${code}): put the authority of its certificate into ca-file`,
+      `${who} is not believed: put the authority of its certificate into ca-file`,
     );
   }
   if (code === "EDNS") return unreachable(`the name of ${who} is not found`);
