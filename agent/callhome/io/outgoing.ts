@@ -17,7 +17,7 @@ import { Delivery } from "../delivery.ts";
 import { DEFAULT_TIMING, type PathReport, type Raised } from "../delivery-events.ts";
 import type { OutboxDamage, OutboxHandlers } from "../outbox.ts";
 import type { PeerOrder } from "../peers.ts";
-import type { Receipt } from "../protocol.ts";
+import { eventStatementSchema, type Parcel, type Receipt } from "../protocol.ts";
 import { heartbeatOf, incidentOfDamage, incidentOfFolded, textOfSilence } from "../raised.ts";
 import { faultOfReceipt } from "../receipt-check.ts";
 import type { ReportedBmc, ReportedCallhome, ReportedPath } from "../report.ts";
@@ -256,7 +256,9 @@ export class Outgoing {
     this.#stores.outbox.read([id], (found) => {
       const trail = [{ kind: "origin", name: node, atMs: clock.wallMs() }] as const;
       const parcel = parcelOf(id, found.get(id), trail);
-      if (parcel !== null) this.#around.add({ ...parcel, around: { path, receipt } });
+      if (parcel === null) return;
+      const way = isOfAnother(parcel, node) ? "stand-in" : path;
+      this.#around.add({ ...parcel, around: { path: way, receipt } });
     });
   }
 
@@ -363,4 +365,14 @@ export class Outgoing {
     const subject = `test ${key}`;
     return test.run(host.incident({ what: "test", key, severity: "information", subject, text }));
   }
+}
+
+/** Seen at the BMC of a dead node, for which this one stands in. */
+function isOfAnother({ envelope }: Parcel, node: string): boolean {
+  const said = eventStatementSchema.safeParse(
+    JSON.parse(Buffer.from(envelope.payload, "base64").toString("utf8")),
+  );
+  if (!said.success || said.data.event.way === "host") return false;
+  const of = said.data.event.extra["node"];
+  return of !== undefined && of !== node;
 }
