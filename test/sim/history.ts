@@ -5,6 +5,7 @@
  * the others.
  */
 import { prng } from "../../agent/runtime/prng.ts";
+import { runCallhomeHistory } from "./callhome/history.ts";
 import { whatIsUnsettled } from "./settled.ts";
 import { Users } from "./users.ts";
 import { Storm } from "./weather.ts";
@@ -20,8 +21,16 @@ export interface HistoryOptions {
   readonly defect?: Pick<ClusterOptions, "wrap" | "wrapMembership">;
 }
 
-/** `mixed` draws one of the others by the seed. `split`: nothing but long cuts. */
-export const SCENARIOS = ["mixed", "full", "membership", "calm", "witness", "split"] as const;
+/** `mixed` draws one of the next five by the seed. `split`: nothing but long cuts. `callhome`: a simulation of its own. */
+export const SCENARIOS = [
+  "mixed",
+  "full",
+  "membership",
+  "calm",
+  "witness",
+  "split",
+  "callhome",
+] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 
 export interface Failure {
@@ -50,7 +59,14 @@ const STORM_SHARE = 0.6;
 /** Epochs a second that a cluster may go through while faults rage: more is a loop. */
 const EPOCHS_PER_SECOND_MAX = 40;
 
+function callhomeHistory({ seed, seconds }: HistoryOptions): HistoryResult {
+  const { failure, steps, faults, settledMs, hash } = runCallhomeHistory({ seed, seconds });
+  const nothing = { epochs: 0, rollbacks: 0, seals: 0, lines: [] };
+  return { ...nothing, seed, hash, failure, events: steps, faults, settledMs };
+}
+
 export function runHistory(options: HistoryOptions): HistoryResult {
+  if (options.scenario === "callhome") return callhomeHistory(options);
   const random = prng(options.seed).fork("history");
   const shape = drawShape(options);
   const cluster = new Cluster({

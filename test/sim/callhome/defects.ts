@@ -93,11 +93,11 @@ export const CALLHOME_DEFECTS: readonly CallhomeDefect[] = [
     }),
   },
   {
-    name: "a receipt that comes on a manager's stream is overheard, and nobody is asked",
+    name: "no receipt is heard, and no answer to a question",
     rules: ["not delivered"],
     wrap: (machine) =>
       changed(machine, {
-        event: (event) => (event.kind === "receipt" || event.kind === "tick" ? null : event),
+        event: (event) => (event.kind === "receipt" || event.kind === "digest" ? null : event),
       }),
   },
   {

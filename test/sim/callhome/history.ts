@@ -26,6 +26,8 @@ export interface CallhomeResult {
   readonly duplicates: number;
   /** From the end of the storm until everything was delivered. */
   readonly settledMs: number | null;
+  /** Of all that the machines did: one seed gives one. */
+  readonly hash: string;
 }
 
 export interface CallhomeHistoryOptions {
@@ -277,5 +279,6 @@ export function runCallhomeHistory(options: CallhomeHistoryOptions): CallhomeRes
     failOvers: referee.failOvers,
     duplicates: referee.duplicates,
     settledMs: state.settledMs,
+    hash: referee.hash(),
   };
 }

@@ -69,6 +69,9 @@ export class Referee {
   readonly #asks = new Map<string, string>();
   readonly #managers = new Map<string, ManagerSeen>();
   #stepsFrom = { ms: 0, count: 0 };
+  /** Two words of FNV-1a over times and effects: a check of determinism, not a digest of data. */
+  #hashHigh = 0x811c9dc5;
+  #hashLow = 0x01000193;
   closedCount = 0;
   failOvers = 0;
   duplicates = 0;
@@ -142,8 +145,20 @@ export class Referee {
     else seen.cannotSinceMs ??= nowMs;
   }
 
+  hash(): string {
+    const hex = (word: number): string => (word >>> 0).toString(16).padStart(8, "0");
+    return hex(this.#hashHigh) + hex(this.#hashLow);
+  }
+
+  #mix(word: number): void {
+    this.#hashHigh = Math.imul(this.#hashHigh ^ word, 0x01000193);
+    this.#hashLow = Math.imul(this.#hashLow ^ word ^ (this.#hashHigh >>> 15), 0x85ebca6b);
+  }
+
   stepped(node: SimNode, event: DeliveryEvent, effects: readonly DeliveryEffect[]): void {
     this.#countStep(node);
+    this.#mix(Math.round(this.#time.nowMs() * 1_000) >>> 0);
+    for (const { kind } of effects) for (const char of kind) this.#mix(char.charCodeAt(0));
     if (event.kind === "manager-lost") {
       this.#seen(node.party.name, event.manager).isLost = true;
     }
