@@ -2,8 +2,8 @@
  * The files of the outbox: finding them at the start, putting right what a crash or a disk did to them, reading one record.
  *
  * Each file is read on its own. A torn tail is cut. A file with damage inside, or with a tail that does not belong to a crash
- * because newer files follow, is copied to `NAME.damaged` and written anew with what reads. A file that cannot be read at all is set aside. Whatever
- * is wrong is told, and nothing of it stops the start.
+ * because newer files follow, is kept as `NAME.damaged` and written anew with what reads. A file that cannot be read at all
+ * is set aside. Whatever is wrong is told, and nothing of it stops the start.
  */
 import { type FileHandle, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";

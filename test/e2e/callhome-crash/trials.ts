@@ -1,11 +1,11 @@
 /**
- * Kills a process that fills an outbox, again and again, tears what it had not flushed, and looks whether anything is missing that it had
- * acknowledged.
+ * Kills a process that fills an outbox, again and again, tears what it had not flushed, and looks whether anything is missing
+ * that it had acknowledged.
  *
  *   bun test/e2e/callhome-crash/trials.ts --trials 10000 [--seed S]
  *
- * Each trial goes on in the folder that the one before left, with what was torn in it. A trial is one SIGKILL. Prints the seed; exit code 1 and
- * the folder when something is missing.
+ * Each trial goes on in the folder that the one before left, with what was torn in it. A trial is one SIGKILL. Prints the seed;
+ * exit code 1 and the folder when something is missing.
  */
 import {
   appendFileSync,
