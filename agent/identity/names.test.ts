@@ -3,9 +3,6 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Principal, ROLES, spiffeId } from "./identity.ts";
-import { formatJoinToken, type JoinToken, parseJoinToken } from "./join-token.ts";
-import { isClusterName, isName, LOCAL_CLUSTER, parseSpiffeId } from "./names.ts";
 import {
   audiencesOf,
   checkClaims,
@@ -14,7 +11,10 @@ import {
   readClaims,
   SKEW_MS,
   TOKEN_LIFE_MS,
-} from "./token.ts";
+} from "../net/token.ts";
+import { type Principal, ROLES, spiffeId } from "./identity.ts";
+import { formatJoinToken, type JoinToken, parseJoinToken } from "./join-token.ts";
+import { isClusterName, isName, LOCAL_CLUSTER, parseSpiffeId } from "./names.ts";
 
 const name = fc.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/);
 const clusterName = fc

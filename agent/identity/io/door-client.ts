@@ -8,8 +8,10 @@
 import { X509Certificate } from "node:crypto";
 import type { z } from "zod";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { makeToken } from "../../net/io/bearer.ts";
 import { type DialTls, dialTls } from "../../net/io/secure.ts";
 import { type Problem, readProblem } from "../../net/problem.ts";
+import { audienceOf, doorAudience } from "../../net/token.ts";
 import type { Identity, Principal, PrincipalRole } from "../identity.ts";
 import {
   AUTHORITY_PATH,
@@ -26,9 +28,7 @@ import {
   type Requests,
 } from "../join-protocol.ts";
 import type { JoinToken } from "../join-token.ts";
-import { audienceOf, doorAudience } from "../token.ts";
 import { DOOR_NAME } from "./authority.ts";
-import { makeToken } from "./bearer.ts";
 import { fingerprintOf, parseCertificate } from "./certificates.ts";
 
 const LIMIT_MS = 15_000;

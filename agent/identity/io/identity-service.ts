@@ -10,12 +10,12 @@
  */
 import { Hono } from "hono";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { bearerChecker } from "../../net/io/bearer.ts";
 import type { Log } from "../../runtime/log.ts";
 import { Waiters } from "../../runtime/waiters.ts";
 import type { Identity } from "../identity.ts";
 import { openAuthorityOffice } from "./authority-office.ts";
 import { hasAuthority } from "./authority-store.ts";
-import { bearerChecker } from "./bearer.ts";
 import type { NewsSource } from "./door-client.ts";
 import { authorityFolderOf } from "./identity-folder.ts";
 import { type JoinDoor, startJoinDoor } from "./join-door.ts";

@@ -9,6 +9,7 @@ import type { z } from "zod";
 import { err, ok, type Result } from "../../../core/result.ts";
 import { bodyMax } from "../../net/io/access.ts";
 import { type Problem, problemResponse } from "../../net/problem.ts";
+import type { TokenError } from "../../net/token.ts";
 import type { Envelope, Principal } from "../identity.ts";
 import {
   AUTHORITY_PATH,
@@ -25,7 +26,6 @@ import {
   renewalStatementSchema,
   renewRequestSchema,
 } from "../join-protocol.ts";
-import type { TokenError } from "../token.ts";
 import type { Bundle, Trust } from "../trust.ts";
 import { join, renew } from "./admission.ts";
 import type { AuthorityOffice } from "./authority-office.ts";

@@ -6,8 +6,8 @@ import { describe, expect, test } from "bun:test";
 import { Hono } from "hono";
 import { testIdentities } from "../../identity/harness/test-authority.ts";
 import type { Identity } from "../../identity/identity.ts";
-import { makeToken } from "../../identity/io/bearer.ts";
 import { allow, bodyMax, guardRoutes, identify, principalOf, rateLimit } from "./access.ts";
+import { makeToken } from "./bearer.ts";
 import { bearer } from "./secure.ts";
 
 interface Answer {

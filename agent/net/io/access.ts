@@ -14,9 +14,9 @@ import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { Identity, Principal, PrincipalRole } from "../../identity/identity.ts";
-import type { TokenError } from "../../identity/token.ts";
 import { type Problem, problemResponse } from "../problem.ts";
 import { accessOf, type RouteAccess } from "../route-access.ts";
+import type { TokenError } from "../token.ts";
 import { type RateLimits, TokenBuckets } from "../token-bucket.ts";
 import { checkerOf, isSecure } from "./secure.ts";
 

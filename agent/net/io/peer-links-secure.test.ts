@@ -166,7 +166,7 @@ describe("an agent with an identity", () => {
     const a = start("a", await ids.of("agent", "a"));
     const b = await ids.of("agent", "b");
     const liar = await ids.of("agent", "liar");
-    const { makeToken } = await import("../../identity/io/bearer.ts");
+    const { makeToken } = await import("./bearer.ts");
     const saidToLiar = makeToken(b, "spiffe://c1/agent/liar", Date.now());
     expect(await say(a, liar, { node: "b", proof: saidToLiar })).toContain(
       "the token is for spiffe://c1/agent/liar, this is spiffe://c1/agent/a",

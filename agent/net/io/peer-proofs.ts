@@ -7,8 +7,8 @@
  * Without certificates there is nothing to prove, and everybody is taken at his word.
  */
 import { type Envelope, type Identity, spiffeId, TOKEN_TYPE } from "../../identity/identity.ts";
-import { makeToken } from "../../identity/io/bearer.ts";
 import type { Hello } from "../frames.ts";
+import { makeToken } from "./bearer.ts";
 import { checkerOf, isSecure } from "./secure.ts";
 
 /** Of so many nodes the last proof is remembered. */

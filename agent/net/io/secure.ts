@@ -9,13 +9,8 @@
  */
 
 import { type Identity, type PrincipalRole, serverNameOf } from "../../identity/identity.ts";
-import {
-  type BearerChecker,
-  type BearerMaker,
-  bearerChecker,
-  bearerMaker,
-} from "../../identity/io/bearer.ts";
 import { type OutgoingProxy, proxyFor } from "../outgoing-proxy.ts";
+import { type BearerChecker, type BearerMaker, bearerChecker, bearerMaker } from "./bearer.ts";
 
 export interface ServeTls {
   readonly cert: string;

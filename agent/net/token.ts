@@ -6,8 +6,8 @@
  */
 import { z } from "zod";
 import { err, ok, type Result } from "../../core/result.ts";
-import type { Principal, PrincipalRole, TokenClaims } from "./identity.ts";
-import { spiffeId } from "./identity.ts";
+import type { Principal, PrincipalRole, TokenClaims } from "../identity/identity.ts";
+import { spiffeId } from "../identity/identity.ts";
 
 export const TOKEN_LIFE_MS: number = 10 * 60_000;
 /** A maker makes a new one for each audience after so long: half of its life is left for slow requests. */

@@ -2,9 +2,9 @@
  * Tokens between real identities: who is let in, who is not and why, and that remembering never outlives what it rests on.
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { testIdentities } from "../harness/test-authority.ts";
+import { testIdentities } from "../../identity/harness/test-authority.ts";
+import { timesFrom } from "../../identity/io/authority.ts";
 import { SKEW_MS, TOKEN_LIFE_MS, TOKEN_REUSE_MS } from "../token.ts";
-import { timesFrom } from "./authority.ts";
 import { bearerChecker, bearerMaker, makeToken, TOKEN_CHARS_MAX } from "./bearer.ts";
 
 /** Certificates are made by the dozen, perhaps on a machine that is busy. */

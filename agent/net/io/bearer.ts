@@ -14,7 +14,7 @@ import {
   TOKEN_TYPE,
   type TokenClaims,
   type Verifier,
-} from "../identity.ts";
+} from "../../identity/identity.ts";
 import {
   audienceOf,
   audiencesOf,
