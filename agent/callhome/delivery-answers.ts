@@ -265,7 +265,10 @@ export function recheck(state: DeliveryState, path: PathState): void {
   path.isBack = false;
   const held: OpenEvent[] = [];
   for (const event of state.events.values()) {
-    if (event.place === "waiting" && event.avoid?.get(path.key) === "held") held.push(event);
+    if (event.avoid?.get(path.key) !== "held") continue;
+    // One that is just under way elsewhere may come back.
+    if (event.place === "waiting") held.push(event);
+    else path.rearm(state.nowMs, state.random);
   }
   if (held.length > 0) ask(state, path, held);
 }
