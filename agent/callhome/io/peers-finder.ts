@@ -54,7 +54,7 @@ export class PeersFinder {
     });
     this.#offset = peers.length === 0 ? 0 : (this.#offset + asked.length) % peers.length;
     const answers = await Promise.all(
-      asked.map((peer) => (peer === undefined ? null : this.#ask(peer))),
+      asked.flatMap((peer) => (peer === undefined ? [] : [this.#ask(peer)])),
     );
     const candidates = answers.filter((one): one is PeerCandidate => one?.hasDirect === true);
     return this.#parts.order(candidates.filter(({ direct }) => direct !== "broken"));
