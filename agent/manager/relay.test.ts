@@ -166,6 +166,19 @@ describe("a relay", () => {
     expect(only(up, "claim")[0]?.countMax).toBe(HELD_MAX);
   });
 
+  test("looks again for what it let go, or was told of, while the store was looking", () => {
+    const relay = risen();
+    const [claim] = only(relay.step({ kind: "more" }, 1), "claim");
+    expect(claim?.countMax).toBe(HELD_MAX);
+    // The store has answered already, and its answer is on its way.
+    expect(only(relay.step({ kind: "more" }, 2), "claim")).toEqual([]);
+    const again = relay.step({ kind: "claimed", items: [], isAll: true }, 3);
+    expect(only(again, "claim")).toHaveLength(1);
+    // Told of nothing since: it rests.
+    expect(only(relay.step({ kind: "claimed", items: [], isAll: true }, 4), "claim")).toEqual([]);
+    expect(only(relay.step({ kind: "tick" }, IDLE_PROBE_MS), "claim")).toEqual([]);
+  });
+
   test("waits as long as the destination asks it to", () => {
     const relay = risen();
     const [send] = only(relay.step({ kind: "queued", items: [item(1)] }, 0), "send");
@@ -221,7 +234,8 @@ describe("a relay", () => {
           expect(sentAfterKnown).toBe(0);
         },
       ),
-      { numRuns: 150 },
+      // Told of more while a claim was under way.
+      { numRuns: 150, examples: [[666189960, 251, 1]] },
     );
   });
 });

@@ -120,7 +120,8 @@ export class Relay {
         return;
       case "claimed":
         this.#isClaiming = false;
-        this.#mayHaveMore = !event.isAll;
+        // Never unset here: what was released, or told of, after the store looked is not in its answer.
+        if (!event.isAll) this.#mayHaveMore = true;
         this.#takeIn(event.items, nowMs, NEVER);
         return;
       case "answered":
@@ -300,6 +301,7 @@ export class Relay {
     const room = HELD_MAX - this.#queue.held;
     if (this.#mayHaveMore && !this.#isClaiming && room >= HELD_MAX / 2) {
       this.#isClaiming = true;
+      this.#mayHaveMore = false;
       this.#emit({ kind: "claim", countMax: room });
     }
   }
