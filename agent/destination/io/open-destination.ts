@@ -12,6 +12,7 @@ import type { Identity } from "../../identity/identity.ts";
 import type { IdentityService } from "../../identity/io/identity-service.ts";
 import { LOCAL_CLUSTER } from "../../identity/names.ts";
 import { type Listener, openListener } from "../../net/io/listener.ts";
+import { endRefused } from "../../net/io/refused-body.ts";
 import { type ServeTls, schemeOf } from "../../net/io/secure.ts";
 import { problemResponse } from "../../net/problem.ts";
 import { randomHex } from "../../runtime/io/clock.ts";
@@ -176,7 +177,7 @@ function listen(parts: Parts, app: Hono): Result<Listener, BindError> {
         // Routes bound themselves; without a bound here Bun goes on to read a body that was refused.
         maxRequestBodySize: BODY_BYTES_MAX,
         ...(tls === undefined ? {} : { tls: withTrusted(tls, trusted) }),
-        fetch: (request, server) => app.fetch(request, server),
+        fetch: endRefused((request, server) => app.fetch(request, server)),
       }),
   });
 }

@@ -9,6 +9,7 @@ import { Hono } from "hono";
 import { err, ok, type Result } from "../../../core/result.ts";
 import { rateLimit } from "../../net/io/access.ts";
 import { type BearerChecker, tokenChecker } from "../../net/io/bearer.ts";
+import { endRefused } from "../../net/io/refused-body.ts";
 import { problemResponse } from "../../net/problem.ts";
 import { doorAudience, type TokenError } from "../../net/token.ts";
 import { type BindError, bindError } from "../../runtime/io/datagrams.ts";
@@ -166,7 +167,7 @@ class Door implements JoinDoor {
       idleTimeout: IDLE_SECONDS,
       maxRequestBodySize: BUNDLE_BYTES_MAX,
       tls: { key: keyPem(key), cert },
-      fetch: (request, server) => this.#app.fetch(request, server),
+      fetch: endRefused((request, server) => this.#app.fetch(request, server)),
     });
   }
 

@@ -17,6 +17,7 @@ import type { Identity } from "../../identity/identity.ts";
 import type { IdentityService } from "../../identity/io/identity-service.ts";
 import { allow, identify, rateLimit } from "../../net/io/access.ts";
 import { type Listener, openListener } from "../../net/io/listener.ts";
+import { endRefused } from "../../net/io/refused-body.ts";
 import { isSecure, serveTls } from "../../net/io/secure.ts";
 import { problemResponse } from "../../net/problem.ts";
 import { realClock } from "../../runtime/io/clock.ts";
@@ -145,7 +146,7 @@ function listen(
         idleTimeout: IDLE_SECONDS,
         // Routes with less bound themselves; what is more is cut before it is in memory.
         maxRequestBodySize: PARCELS_BYTES_MAX + 1,
-        fetch: (request, server) => app.fetch(request, server),
+        fetch: endRefused((request, server) => app.fetch(request, server)),
       });
     },
     onComplaint: (detail) => options.log.say("fault", detail),

@@ -18,6 +18,7 @@ import type { Connection } from "./connection.ts";
 import type { Inbound } from "./conversation.ts";
 import { type Listener, type ListenOptions, openListener } from "./listener.ts";
 import { PEER_PATH, UNSENT_BYTES_MAX } from "./peer-links.ts";
+import { endRefused } from "./refused-body.ts";
 
 /** Quiet streams (a job that prints nothing) must not be cut: they send a line at least this often. */
 export const STREAM_BEAT_MS = 5_000;
@@ -100,11 +101,12 @@ export function startServer(options: ServerOptions): Result<Listener, BindError>
       idleTimeout: IDLE_SECONDS,
       // Bounded by the table of routes, and by those that take shards themselves.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      fetch: (request, bun) =>
+      fetch: endRefused((request, bun: Bun.Server<SocketData>) =>
         options.isLinked && new URL(request.url).pathname === PEER_PATH
           ? upgrade(request, bun)
           : // Routes that wait for a slow disk lift the idle timeout of their request through the server.
             app.fetch(request, bun),
+      ),
       websocket: {
         maxPayloadLength: FRAME_BYTES_MAX,
         // Above it frames would be dropped in silence; `PeerLinks` cuts the link long before.
