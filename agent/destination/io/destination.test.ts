@@ -392,6 +392,9 @@ describe("tickets", () => {
 
 describe("health and metrics", () => {
   test("say what the destination has done", async () => {
+    const parcel = testParcel(node.signer, testEvent({ subject: "counted" }));
+    deliveredOf(await postOne(parcel));
+    deliveredOf(await postOne(parcel));
     const health = await fetch(
       `${support.url}/healthz`,
       clientOptions(node, "destination") as RequestInit,

@@ -153,12 +153,14 @@ class SecureListener implements Listener {
     const made = JSON.stringify(tls);
     // A rotation of the cluster key, or somebody else's news.
     if (made === this.#made) return;
+    // Of three listeners the second would get the connections, which is not the newest: the change is looked at once more after the drain.
+    if (this.#drains.size > 0) return;
     try {
       if (tls === undefined) throw new Error("there are none any more");
       const older = this.#current;
       this.#current = this.#serve(this.port, tls);
       this.#made = made;
-      this.#retire(older);
+      this.#retire(older, identity);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       this.#options.onComplaint(
@@ -167,11 +169,12 @@ class SecureListener implements Listener {
     }
   }
 
-  #retire(server: ServerHandle): void {
+  #retire(server: ServerHandle, identity: Identity): void {
     this.#older.add(server);
     const drain = setTimeout(() => {
       this.#drains.delete(drain);
       void server.stop(false).then(() => this.#older.delete(server));
+      this.#renew(identity);
     }, DRAIN_MS);
     this.#drains.add(drain);
   }

@@ -62,7 +62,15 @@ class Compressor {
     await Promise.race([once(this.#zstd, "drain"), this.#done]);
   }
 
-  async end(): Promise<WrittenBundle> {
+  /**
+   * The end is told only once the last bytes are taken: told while they wait, zstd would close its frame with them and, now
+   * and then, append an empty second one.
+   */
+  async end(last: Uint8Array): Promise<WrittenBundle> {
+    const isTaken = new Promise<void>((resolve) => {
+      this.#zstd.write(last, () => resolve());
+    });
+    await Promise.race([isTaken, this.#done]);
     this.#zstd.end();
     await this.#done;
     return { bytes: this.#bytes, digest: this.#hash.digest("hex") };
@@ -87,8 +95,7 @@ export async function writeBundle(
     await compressor.write(new Uint8Array(paddingOf(text.length)));
     const sorted = [...parts].sort((a, b) => (a.name < b.name ? -1 : 1));
     for (const part of sorted) await writePart(compressor, part);
-    await compressor.write(TAR_END);
-    const written = await compressor.end();
+    const written = await compressor.end(TAR_END);
     await rename(tmp, path);
     await syncFolder(dirname(path));
     return written;
