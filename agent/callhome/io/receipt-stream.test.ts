@@ -66,6 +66,8 @@ const lines: ReceiptLine[] = [];
 const lost: string[] = [];
 let manager: Manager;
 let stream: ReceiptStream;
+/** What the test before began; a test that begins nothing may come first. */
+let ends: (() => Promise<void>)[] = [];
 
 function begin(seq = 0): void {
   lines.length = 0;
@@ -77,11 +79,11 @@ function begin(seq = 0): void {
     onLost: (detail) => lost.push(detail),
   });
   stream.begin();
+  ends = [() => stream.stop(), () => manager.stop()];
 }
 
 afterEach(async () => {
-  await stream.stop();
-  await manager.stop();
+  for (const end of ends.splice(0)) await end();
 });
 
 const id = "a".repeat(64);
