@@ -4,8 +4,9 @@
  * A proxy is started in the middle of a recovery, when every millisecond counts, and needs none of what the commands load
  * (an HTTP framework, a command line parser, schemas: 40 ms). A delta of small files is made, and a BMC's log is read, in
  * the time that loading the rest would take; most commands need nothing of what an agent is made of. So this file looks at
- * the first argument before it loads anything. These are the only dynamic imports of the project; the bundler puts them all
- * into the executable.
+ * the first argument before it loads anything. Two rooms load late as well what is heavy and seldom needed: certificates
+ * (`agent/identity/io/x509.ts`) and links to BMCs (`bmc/link/io/open-bmc.ts`). There are no other dynamic imports in the project;
+ * the bundler puts all of them into the executable.
  */
 async function main(): Promise<void> {
   const [command, ...args] = process.argv.slice(2);
