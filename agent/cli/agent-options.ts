@@ -82,7 +82,7 @@ const agentSchema = z.strictObject({
   "hooks-token-file": z.string().min(1).nullable().default(null),
   "hooks-spool": z.string().startsWith("/", "must be a full path").nullable().default(null),
   manager: z
-    .array(origin, { error: 'must be a list, such as ["https://10.0.0.5:7440"]' })
+    .array(origin, { error: 'must be a list, such as ["https://10.0.0.5:7443"]' })
     .max(8)
     .default([]),
   destination: origin.nullable().default(null),

@@ -70,11 +70,11 @@ Examples:
     hooks-spool = "/var/spool/holdfast"
 
   Tell support of errors: by a manager, around it where it fails, or through another node. See holdfast callhome test:
-    holdfast agent --config /etc/holdfast.toml --manager https://10.0.0.5:7440 --destination https://support.example:7450
+    holdfast agent --config /etc/holdfast.toml --manager https://10.0.0.5:7443 --destination https://support.example:7500
 
     # in /etc/holdfast.toml
-    manager = ["https://10.0.0.5:7440", "https://10.0.0.6:7440"]
-    destination = "https://support.example:7450"
+    manager = ["https://10.0.0.5:7443", "https://10.0.0.6:7443"]
+    destination = "https://support.example:7500"
     destination-ca = "/etc/holdfast/support-ca.pem"    # where another organisation runs it
     callhome-severity = "warning"
     heartbeat-hours = 24

@@ -29,6 +29,7 @@ import { proxyOf } from "../net/outgoing-proxy.ts";
 import { jsonLog, stderrLog } from "../runtime/io/log.ts";
 import type { LogLevel } from "../runtime/log.ts";
 import { CliError, EXIT_CONFIG, EXIT_USAGE } from "./cli-error.ts";
+import { trustDestination } from "./destination-trust.ts";
 import { printJson, printLine } from "./print.ts";
 
 const HELP = `
@@ -41,6 +42,7 @@ this machine without logging in; elsewhere with a token.
 Examples:
   holdfast manager --destination http://127.0.0.1:7500
   holdfast manager --listen 10.0.0.8:7443 --identity /etc/holdfast/identity --destination https://support.example:7500
+  holdfast manager --destination https://support.vendor.example:7500 --destination-ca /etc/holdfast/support-ca.pem
   holdfast manager --store postgres://holdfast:secret@10.0.0.5/holdfast      # several side by side: the same store for each
   holdfast manager --page-listen 10.0.0.8:7480
   holdfast manager token --hours 8      # to log in there
@@ -52,6 +54,7 @@ interface Flags {
   readonly data?: string;
   readonly store?: string;
   readonly destination?: string;
+  readonly destinationCa?: string;
   readonly identity?: string;
   readonly name: string;
   readonly retentionDays: number;
@@ -190,6 +193,7 @@ async function run(flags: Flags): Promise<void> {
   }
   const destination = destinationOf(flags.destination, identity);
   const proxy = proxyOf(flags.httpProxy ?? null, process.env);
+  const toDestination = trustDestination(flags.destinationCa ?? null, identity, proxy);
   const { address, port } = flags.listen;
   const door = port === 0 ? null : { hostname: address, port: port + 1 };
   const service = await beginIdentityService(identity, { log, door, doors: [] });
@@ -203,7 +207,10 @@ async function run(flags: Flags): Promise<void> {
     destination,
     // Only the way to the destination leads out of the cluster.
     caller: (role, url, init) =>
-      secureFetch(identity, role, role === "destination" ? proxy : null)(url, init),
+      role === "destination"
+        ? toDestination.fetch(url, init)
+        : secureFetch(identity, role)(url, init),
+    receiptVerifier: toDestination.verifier,
     retentionDays: flags.retentionDays,
     version: HOLDFAST_VERSION,
     page: pageAnswer(page),
@@ -315,6 +322,7 @@ export function managerCommand(): Command {
       `a PostgreSQL instead of an SQLite file; or in ${MANAGER_STORE_ENV}, which other users cannot see`,
     )
     .option("--destination <url>", "where events are relayed to")
+    .option("--destination-ca <file>", "PEM of its authority, where another cluster runs it")
     .option("--identity <folder>", "identity of role manager (default: DATA/identity)")
     .option("--name <name>", "its name, without an identity", "manager")
     .option("--retention-days <days>", "how long settled events are kept", days, 90)

@@ -48,6 +48,7 @@ export interface RelayTaker {
 export interface IntakeParts {
   readonly store: Store;
   readonly verifier: Verifier;
+  readonly receiptVerifier: Verifier;
   /** Of this manager. */
   readonly principal: Principal;
   readonly relay: RelayTaker;
@@ -148,7 +149,7 @@ export class Intake {
   }
 
   #check(parcel: Parcel, caller: Principal): ParcelResult | Omit<Pending, "answer"> {
-    const { verifier, principal, nowMs, keptCount, keptMax } = this.#parts;
+    const { verifier, receiptVerifier, principal, nowMs, keptCount, keptMax } = this.#parts;
     const { id, envelope, trail, around } = parcel;
     const checked = verifyParcel(parcel, verifier);
     if (!checked.ok) return refused(id, checked.error, true);
@@ -163,7 +164,9 @@ export class Intake {
       return refused(id, why, false);
     }
     const fault =
-      around === undefined ? null : faultOfReceipt(around.receipt, verifier, principal.cluster);
+      around === undefined
+        ? null
+        : faultOfReceipt(around.receipt, receiptVerifier, principal.cluster);
     if (fault !== null || (around !== undefined && around.receipt.id !== id)) {
       return refused(id, fault ?? "the receipt beside it is of another event", true);
     }

@@ -8,7 +8,7 @@ import { ok, type Result } from "../../../core/result.ts";
 import type { Caller } from "../../callhome/io/parcels-client.ts";
 import type { DigestAnswer, ParcelsAnswer } from "../../callhome/protocol.ts";
 import type { NodeReport, ReportAnswer } from "../../callhome/report.ts";
-import type { Identity, Principal } from "../../identity/identity.ts";
+import type { Identity, Principal, Verifier } from "../../identity/identity.ts";
 import type { Problem } from "../../net/problem.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { randomHex, randomSeed } from "../../runtime/io/clock.ts";
@@ -35,6 +35,8 @@ export interface ManagerSettings {
   /** null: none; events wait here until one is given. */
   readonly destination: string | null;
   readonly caller: Caller;
+  /** Of who gives receipts, perhaps of another cluster. */
+  readonly receiptVerifier: Verifier;
   readonly clock: Clock;
   readonly log: Log;
   readonly retentionDays: number;
@@ -137,6 +139,7 @@ export class Manager {
     this.#intake = new Intake({
       store,
       verifier: identity.verifier,
+      receiptVerifier: settings.receiptVerifier,
       principal: identity.principal,
       relay: this.#relay ?? NO_RELAY,
       nowMs: () => clock.wallMs(),
@@ -300,12 +303,12 @@ export class Manager {
   }
 
   #relayTo(url: string): RelayRunner {
-    const { identity, caller, clock, log } = this.settings;
+    const { identity, caller, receiptVerifier, clock, log } = this.settings;
     return new RelayRunner({
       store: this.store,
       caller,
       destination: { role: "destination", url },
-      verifier: identity.verifier,
+      verifier: receiptVerifier,
       principal: identity.principal,
       owner: this.#owner,
       clock,

@@ -13,7 +13,7 @@ import { openBundlePort } from "../../callhome/bundle/io/open-bundle-port.ts";
 import type { BundleTarget } from "../../callhome/bundle/io/upload-client.ts";
 import type { Caller } from "../../callhome/io/parcels-client.ts";
 import { PARCELS_BYTES_MAX } from "../../callhome/protocol.ts";
-import type { Identity } from "../../identity/identity.ts";
+import type { Identity, Verifier } from "../../identity/identity.ts";
 import type { IdentityService } from "../../identity/io/identity-service.ts";
 import { allow, identify, rateLimit } from "../../net/io/access.ts";
 import { type Listener, openListener } from "../../net/io/listener.ts";
@@ -47,6 +47,8 @@ export interface OpenManagerSettings {
   readonly store: string | null;
   readonly destination: string | null;
   readonly caller: Caller;
+  /** Of receipts; default: the own cluster's. */
+  readonly receiptVerifier?: Verifier;
   readonly retentionDays: number;
   readonly version: string;
   readonly page: PageAnswer | null;
@@ -200,10 +202,11 @@ export async function openManager(
   const { store, complaints } = opened.value;
   for (const line of complaints) log.say("fault", line);
   const { settledMax = SETTLED_MAX, keptMax = KEPT_MAX } = settings;
+  const { receiptVerifier = identity.verifier } = settings;
   const limits = { retentionDays, settledMax, keptMax };
   const clock = realClock();
   const manager = new Manager(
-    { identity, version, destination, caller, clock, log, ...limits },
+    { identity, version, destination, caller, receiptVerifier, clock, log, ...limits },
     store,
     ear,
   );

@@ -50,6 +50,7 @@ export interface RelayParts {
   readonly store: Store;
   readonly caller: Caller;
   readonly destination: Target;
+  /** Of receipts. */
   readonly verifier: Verifier;
   readonly principal: Principal;
   readonly owner: string;
