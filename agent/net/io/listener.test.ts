@@ -9,7 +9,10 @@ import { type Listener, openListener, preferNewest } from "./listener.ts";
 import { dialTls, secureFetch } from "./secure.ts";
 
 const opened: Listener[] = [];
+/** Servers that the listeners of this test have made. */
+let servers = 0;
 afterEach(async () => {
+  servers = 0;
   await Promise.all(opened.splice(0).map((listener) => listener.stop()));
 });
 
@@ -17,15 +20,17 @@ function listen(identity: Identity | null, port = 0): ReturnType<typeof openList
   const listener = openListener({
     at: { hostname: "127.0.0.1", port },
     identity,
-    serve: (options) =>
-      Bun.serve({
+    serve: (options) => {
+      servers++;
+      return Bun.serve({
         ...options,
         fetch: (request, server) => {
           if (server.upgrade(request)) return undefined;
           return new Response("here");
         },
         websocket: { message: (socket, message) => void socket.send(message) },
-      }),
+      });
+    },
     onComplaint: (detail) => {
       throw new Error(detail);
     },
@@ -71,12 +76,15 @@ describe("a listener", () => {
       }
     };
     const hammers = [hammer(), hammer(), hammer()];
-    for (let round = 0; round < 8; round++) {
+    for (let round = 1; round <= 8; round++) {
       const before = count;
-      // A revocation of somebody else changes the list that TLS is given.
-      await ids.of("agent", `gone-${round}`);
-      await ids.revoke("agent", `gone-${round}`);
+      // A revocation of somebody else changes the list that TLS is given: two in a row, the second while the first is taken.
+      for (const name of [`gone-${round}`, `late-${round}`]) {
+        await ids.of("agent", name);
+        await ids.revoke("agent", name);
+      }
       await condition(() => count > before + 20, "20 more answers");
+      await condition(() => servers > round, "a server with the new list");
     }
     isOver = true;
     await Promise.all(hammers);
@@ -107,6 +115,30 @@ describe("a listener", () => {
     socket.send("still");
     await condition(() => heard.length > 0, "an answer");
     expect(heard).toEqual(["still"]);
+  }, 20_000);
+
+  test("takes a change that comes while another is taken, right after it", async () => {
+    const ids = await testIdentities("c1");
+    const server = await ids.of("agent", "n1");
+    const names = ["n2", "n3", "n4"];
+    const clients = await Promise.all(names.map((name) => ids.of("agent", name)));
+    const url = `https://127.0.0.1:${portOf(listen(server))}/`;
+    for (const name of names) await ids.revoke("agent", name);
+    for (const client of clients) {
+      const ask = secureFetch(client, "agent");
+      const isRefused = (): Promise<boolean> =>
+        ask(url, { keepalive: false }).then(
+          () => false,
+          () => true,
+        );
+      const untilMs = performance.now() + 10_000;
+      while (!(await isRefused())) {
+        if (performance.now() > untilMs) throw new Error("a revoked one is still taken");
+        await Bun.sleep(20);
+      }
+    }
+    const other = await ids.of("agent", "n5");
+    expect(await (await secureFetch(other, "agent")(url)).text()).toBe("here");
   }, 20_000);
 
   test("on a port that is in use says so, although ports may be shared", async () => {

@@ -4,7 +4,9 @@
  * Bun takes certificates only when a server is made (`reload` leaves them). So a change makes a second server on the same port
  * (SO_REUSEPORT); the first one stops listening and serves on whoever is connected, until it ends by itself. Between the two the
  * kernel would deal new connections to both, and those in the queue of the one that closes would be reset: a program of one
- * instruction tells it that the newer one gets them all, and the older one has time to take what is in its queue.
+ * instruction tells it that the newer one gets them all, and the older one has time to take what is in its queue. What this
+ * does not hold for: a handshake of TCP that was begun before the change and takes longer than `DRAIN_MS` is reset, and its
+ * client tries again. A change that comes while one is taken waits for it, at most as long.
  *
  * SO_REUSEPORT also lets two processes of one user share a port unnoticed, so whether it is free is found out first, without.
  */
@@ -16,7 +18,7 @@ import { type BindError, bindError } from "../../runtime/io/datagrams.ts";
 import { libc } from "../../runtime/io/ffi.ts";
 import { isSecure, type ServeTls, serveTls } from "./secure.ts";
 
-/** Longer than an event loop is ever held up: then the old queue is empty. */
+/** In two halves: however long the event loop was held up, it takes what is in the old queue between them. */
 const DRAIN_MS = 500;
 
 export interface ListenAt {
@@ -171,11 +173,19 @@ class SecureListener implements Listener {
 
   #retire(server: ServerHandle, identity: Identity): void {
     this.#older.add(server);
+    this.#afterHalf(() =>
+      this.#afterHalf(() => {
+        void server.stop(false).then(() => this.#older.delete(server));
+        this.#renew(identity);
+      }),
+    );
+  }
+
+  #afterHalf(then: () => void): void {
     const drain = setTimeout(() => {
       this.#drains.delete(drain);
-      void server.stop(false).then(() => this.#older.delete(server));
-      this.#renew(identity);
-    }, DRAIN_MS);
+      then();
+    }, DRAIN_MS / 2);
     this.#drains.add(drain);
   }
 }
