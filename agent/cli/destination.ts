@@ -12,6 +12,7 @@ import { z } from "zod";
 import { openAdapter, openAdapters } from "../destination/adapters/io/open-adapter.ts";
 import { tryAdapter } from "../destination/adapters/io/try-adapter.ts";
 import { type BundleDoor, openBundleDoor } from "../destination/io/bundle-door.ts";
+import { DATABASE_FILE } from "../destination/io/database.ts";
 import type { Told } from "../destination/io/intake.ts";
 import { type Destination, openDestination } from "../destination/io/open-destination.ts";
 import { readTrusted } from "../destination/io/trusted.ts";
@@ -24,6 +25,7 @@ import { HOLDFAST_VERSION } from "../job/io/status.ts";
 import { proxyOf } from "../net/outgoing-proxy.ts";
 import { randomHex } from "../runtime/io/clock.ts";
 import { jsonLog, stderrLog } from "../runtime/io/log.ts";
+import { ownFolder } from "../runtime/io/own-folder.ts";
 import type { Log } from "../runtime/log.ts";
 import { readToml } from "./agent-options.ts";
 import { CliError, EXIT_CONFIG, EXIT_USAGE } from "./cli-error.ts";
@@ -196,6 +198,16 @@ function folderOf(settings: Settings): string {
   return resolve(settings.data ?? defaultFolder());
 }
 
+/** Gives what was put right about it. */
+function makeFolder(folder: string): string | null {
+  try {
+    return ownFolder(folder, [DATABASE_FILE]);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CliError(`--data ${folder} cannot be used (${why})`, EXIT_CONFIG, "choose another");
+  }
+}
+
 async function open(
   settings: Settings,
   identity: Identity,
@@ -268,8 +280,10 @@ function onSignals(stop: () => Promise<void>): void {
 async function run(flags: Flags): Promise<void> {
   const settings = settingsOf(flags);
   const isJson = flags.json === true;
+  const notice = makeFolder(folderOf(settings));
   const identity = identityOf(settings, folderOf(settings));
   const log = (isJson ? jsonLog : stderrLog)(identity.principal.name, settings.log);
+  if (notice !== null) log.say("event", notice);
   const destination = await open(settings, identity, isJson, log);
   onSignals(() => destination.stop());
   const { address } = listenAt(settings.listen);

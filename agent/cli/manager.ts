@@ -4,7 +4,7 @@
  * SIGTERM and SIGINT: nodes are told by the end of their streams, what is under way is written down; a second one ends it at
  * once, which loses nothing that was acknowledged.
  */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { isIP } from "node:net";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
@@ -20,6 +20,7 @@ import {
   isLoopback,
   openManager,
   SECRET_FILE,
+  STORE_FILE,
   textOf,
 } from "../manager/io/open-manager.ts";
 import { makeLoginToken, readSecret, TOKEN_HOURS_MAX } from "../manager/io/page-access.ts";
@@ -27,6 +28,7 @@ import { pageAnswer } from "../manager/page/page-answer.ts";
 import { isSecure, schemeOf, secureFetch } from "../net/io/secure.ts";
 import { proxyOf } from "../net/outgoing-proxy.ts";
 import { jsonLog, stderrLog } from "../runtime/io/log.ts";
+import { ownFolder } from "../runtime/io/own-folder.ts";
 import type { LogLevel } from "../runtime/log.ts";
 import { CliError, EXIT_CONFIG, EXIT_USAGE } from "./cli-error.ts";
 import { trustDestination } from "./destination-trust.ts";
@@ -92,11 +94,11 @@ function defaultFolder(): string {
   return join(state, "holdfast", "manager");
 }
 
-function dataFolderOf(given: string | undefined): string {
+/** With what was put right about it. */
+function dataFolderOf(given: string | undefined): readonly [string, string | null] {
   const folder = resolve(given ?? defaultFolder());
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    return folder;
+    return [folder, ownFolder(folder, [STORE_FILE, SECRET_FILE])];
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new CliError(`--data ${folder} cannot be used (${why})`, EXIT_CONFIG, "choose another");
@@ -179,10 +181,11 @@ function onSignals(stop: () => Promise<void>): void {
 }
 
 async function run(flags: Flags): Promise<void> {
-  const dataFolder = dataFolderOf(flags.data);
+  const [dataFolder, notice] = dataFolderOf(flags.data);
   const identity = identityOf(flags, dataFolder);
   const { name } = identity.principal;
   const log = (flags.json === true ? jsonLog : stderrLog)(name, flags.log);
+  if (notice !== null) log.say("event", notice);
   const isTls = isSecure(identity);
   if (!isTls && !isLoopback(flags.listen.address)) {
     throw new CliError(

@@ -7,10 +7,11 @@
  * numbers are reserved in a file of their own, so that not even then is one given twice.
  */
 import { Database, SQLiteError } from "bun:sqlite";
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../../../core/result.ts";
 import { writeWhole } from "../../identity/io/identity-folder.ts";
+import { ownFile } from "../../runtime/io/own-folder.ts";
 import { migrate, TABLES } from "./schema.ts";
 
 export const DATABASE_FILE = "tickets.sqlite";
@@ -79,6 +80,8 @@ export interface OpenOptions {
 }
 
 function openWhole(path: string, { pagesMax, isSuspect }: OpenOptions): Result<Database, string> {
+  // What SQLite makes beside it has its mode.
+  ownFile(path);
   const db = new Database(path, { create: true, strict: true });
   try {
     configure(db, pagesMax);
@@ -208,6 +211,7 @@ export class FileWatch {
   bringBack(db: Database, nowMs: number): void {
     setAside(this.#path, nowMs);
     db.run("VACUUM INTO ?", [this.#path]);
+    chmodSync(this.#path, 0o600);
   }
 
   note(): void {

@@ -23,6 +23,7 @@ import { join } from "node:path";
 import { err, ok, type Result } from "../../../core/result.ts";
 import { writeAtomic } from "../../runtime/io/disk.ts";
 import { errno, libc } from "../../runtime/io/ffi.ts";
+import { closeToOthers } from "../../runtime/io/own-folder.ts";
 
 const FORMAT = "holdfast data 1";
 
@@ -37,6 +38,8 @@ export interface DataFolder {
   readonly jobs: string;
   readonly run: string;
   readonly decisions: string;
+  /** What was put right; one line for the user. */
+  readonly notice: string | null;
   /** Lets another agent have it. */
   release(): void;
 }
@@ -102,6 +105,7 @@ export async function openDataFolder(path: string): Promise<Result<DataFolder, D
       jobs: join(path, "jobs"),
       run: join(path, "run"),
       decisions: join(path, "decisions.log"),
+      notice: closeToOthers(path),
       release: () => closeSync(locked.value),
     };
     if (format.value === "fresh") {

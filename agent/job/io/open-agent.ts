@@ -156,6 +156,7 @@ async function claim(settings: AgentSettings): Promise<Result<Claimed, OpenFailu
   const opened = await openDataFolder(settings.dataFolder);
   if (!opened.ok) return err(opened.error.detail);
   const folder = opened.value;
+  if (folder.notice !== null) settings.log.say("event", folder.notice);
   const disk = folderDisk(folder.state);
   const saved = readMembership(disk, settings);
   if (!saved.ok) {

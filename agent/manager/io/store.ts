@@ -6,9 +6,10 @@
  * database that comes back is used at once. `onUse` hears how long each took, `onFailure` of the first failure and the first
  * success after it.
  */
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { ownFile } from "../../runtime/io/own-folder.ts";
 import type { DeliveryRow, EpochRow, EventRow, JobRow, Page, TicketRow } from "../api.ts";
 import {
   BunDatabase,
@@ -280,8 +281,7 @@ function setAside(path: string, suffix: string): void {
 
 function makeFile(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  closeSync(openSync(path, "a", 0o600));
-  chmodSync(path, 0o600);
+  ownFile(path);
 }
 
 export interface OpenedStore {
