@@ -28,6 +28,8 @@ let keeper: EventKeeper;
 let cluster: FakeCluster;
 let known: StandInKnown;
 let watch: StandInWatch;
+/** A test may begin none. */
+let hasBegun = false;
 let peer: Bun.Server<undefined>;
 let watched: {
   readonly url: string;
@@ -75,7 +77,8 @@ beforeEach(async () => {
   peer = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: routes.fetch });
 });
 afterEach(async () => {
-  await watch.stop();
+  if (hasBegun) await watch.stop();
+  hasBegun = false;
   await keeper.close();
   await peer.stop(true);
   folder.remove();
@@ -95,6 +98,7 @@ function begin(overrides: ReadonlyMap<string, string> = new Map()): void {
     ...{ disk, clock: realClock(), log, onChange: () => undefined },
   });
   watch.begin();
+  hasBegun = true;
 }
 
 function memberOf(id: string): Member {
