@@ -12,6 +12,7 @@ import { type BmcError, bmcError } from "../../../bmc/bmc-error.ts";
 import { realCrypto } from "../../../bmc/ipmi/io/crypto.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import type { Disk } from "../../runtime/disk.ts";
 import { folderDisk } from "../../runtime/io/disk.ts";
 import { hookEvent, RecentHooks, readHookFields } from "../hook-fields.ts";
 import { BmcWatcher } from "./bmc-watcher.ts";
@@ -28,7 +29,28 @@ beforeEach(async () => {
   said = [];
   keeper = await openEventKeeper(folder, log);
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(async () => {
+  await until("all is written", () => writesUnderWay === 0);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Watchers do not wait for the disk when they stop; the folder must stay that long. */
+let writesUnderWay = 0;
+function disk(): Disk {
+  const real = folderDisk(join(folder, "state"));
+  return {
+    write: (name, document, done) => {
+      writesUnderWay++;
+      real.write(name, document, (failure) => {
+        writesUnderWay--;
+        done(failure);
+      });
+    },
+    remove: (name, done) => real.remove(name, done),
+    read: (name) => real.read(name),
+    list: (prefix) => real.list(prefix),
+  };
+}
 
 async function until(what: string, isTrue: () => boolean): Promise<void> {
   const giveUpMs = performance.now() + 5_000;
@@ -73,7 +95,7 @@ class Scene {
         log,
       },
       open: () => Promise.resolve(this.#open()),
-      disk: folderDisk(join(folder, "state")),
+      disk: disk(),
     });
   }
 
@@ -122,10 +144,10 @@ describe("the watch of a BMC", () => {
     expect(options).toMatchObject({ pollMs: 5_000, memory: null, tellsOld: false });
     handlers?.onEvent(eventOf("a"));
     handlers?.onMemory({ told: 1 });
-    const disk = folderDisk(join(folder, "state"));
+    const state = disk();
     const memory = (): unknown => {
-      const [name] = disk.list("watch/");
-      const read = name === undefined ? null : disk.read(name);
+      const [name] = state.list("watch/");
+      const read = name === undefined ? null : state.read(name);
       return read?.kind === "document" ? (read.document as { memory: unknown }).memory : null;
     };
     await until("it is kept", () => memory() !== null);
