@@ -12,6 +12,7 @@ import { ok } from "../../core/result.ts";
 import type { BundleSettings } from "../callhome/bundle/io/duty.ts";
 import type { AwaySettings } from "../callhome/io/open-away.ts";
 import { type CallhomeSettings, openCallhome } from "../callhome/io/open-callhome.ts";
+import type { Caller } from "../callhome/io/parcels-client.ts";
 import { watchedBmc } from "../callhome/io/watched-bmc.ts";
 import type { Identity } from "../identity/identity.ts";
 import { hasIdentity } from "../identity/io/identity-folder.ts";
@@ -19,8 +20,9 @@ import { beginIdentityService } from "../identity/io/identity-service.ts";
 import { openIdentity, openLocalIdentity } from "../identity/io/open-identity.ts";
 import { type OpenCompanion, openAgent } from "../job/io/open-agent.ts";
 import type { NodeId } from "../membership/membership.ts";
-import { isSecure, schemeOf, secureFetch } from "../net/io/secure.ts";
-import { NO_PROXY_AT_ALL, proxyOf } from "../net/outgoing-proxy.ts";
+import { withConnectLimit } from "../net/io/connect-limit.ts";
+import { isSecure, type SecureFetch, schemeOf, secureFetch } from "../net/io/secure.ts";
+import { NO_PROXY_AT_ALL, type OutgoingProxy, proxyFor, proxyOf } from "../net/outgoing-proxy.ts";
 import type { Endpoint } from "../runtime/datagrams.ts";
 import { jsonLog, stderrLog } from "../runtime/io/log.ts";
 import {
@@ -170,6 +172,20 @@ function bundlesOf(options: AgentOptions): BundleSettings | null {
   return { least, hasReview, redactFile: bundleRedact === null ? null : resolve(bundleRedact) };
 }
 
+/**
+ * Only the way to the destination leads out of the cluster. Where another path is tried next, connecting has a limit of its own; of
+ * a manager the limit for R1 is as short.
+ */
+function callerOf(identity: Identity, proxy: OutgoingProxy, toDestination: SecureFetch): Caller {
+  return (role, url, init) => {
+    const isOut = role === "destination";
+    const ask = isOut ? toDestination : secureFetch(identity, role, NO_PROXY_AT_ALL);
+    if (role === "manager") return ask(url, init);
+    const dialled = (isOut ? proxyFor(proxy, url) : null) ?? url;
+    return withConnectLimit(dialled, init.signal, (signal) => ask(url, { ...init, signal }));
+  };
+}
+
 /** null: neither a manager nor a destination is named. */
 function awayOf(options: AgentOptions, identity: Identity): AwaySettings | null {
   const { manager, destination, heartbeatHours, bmcLan, standIn, bmcPasswordFile } = options;
@@ -184,11 +200,7 @@ function awayOf(options: AgentOptions, identity: Identity): AwaySettings | null 
     heartbeatMs: heartbeatHours === 0 ? null : heartbeatHours * 3_600_000,
     identity,
     receiptVerifier: toDestination.verifier,
-    // Only the way to the destination leads out of the cluster.
-    caller: (role, url, init) =>
-      role === "destination"
-        ? toDestination.fetch(url, init)
-        : secureFetch(identity, role, NO_PROXY_AT_ALL)(url, init),
+    caller: callerOf(identity, proxy, toDestination.fetch),
     agentUrl: ({ address, port }) =>
       `${scheme}://${isIP(address) === 6 ? `[${address}]` : address}:${port}`,
     order: orderPeers(),

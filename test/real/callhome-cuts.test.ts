@@ -6,6 +6,7 @@
  */
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { ANSWER_MS, R1_MS, R2_MS } from "../../agent/callhome/delivery-events.ts";
+import { CONNECT_MS } from "../../agent/net/io/connect-limit.ts";
 import { whyNoHosts } from "../../bench/detection/hosts.ts";
 import { realPart } from "../real-part.ts";
 import {
@@ -215,7 +216,7 @@ describe("an error in a BMC, with the network", () => {
     "cut between the node and both, silently: it goes through a peer",
     async () => {
       await trial('event "Watchdog" 1', [NODE_MANAGER, NODE_DESTINATION], {
-        withinMs: R1_MS + ANSWER_MS + 1_000,
+        withinMs: R1_MS + CONNECT_MS + 1_000,
         path: "peer",
       });
     },

@@ -6,6 +6,7 @@
 import type { z } from "zod";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { PrincipalRole } from "../../identity/identity.ts";
+import { CONNECT_LIMIT_CODE } from "../../net/io/connect-limit.ts";
 import { readProblem } from "../../net/problem.ts";
 import type { RequestFailure } from "../delivery-events.ts";
 import {
@@ -69,6 +70,8 @@ export function describeCause(url: string, cause: unknown): CallFailure {
   if (name === "TimeoutError" || name === "AbortError") {
     return failed("no-answer", `${url} does not answer in time`);
   }
+  // Not `unreachable`: a connection from before may have carried it.
+  if (code === CONNECT_LIMIT_CODE) return failed("no-answer", `${url}: ${message}`);
   const why = NEVER_STOOD.get(code ?? "");
   if (why !== undefined) return failed("unreachable", `${url}: ${why}`);
   if (isAboutCertificate(code ?? "", message ?? "")) {
