@@ -204,6 +204,21 @@ export interface ReadOptions {
   readonly onProgress?: (progress: Progress) => void;
 }
 
+export interface NamedSensor {
+  readonly name: string;
+  /** Such as `processor 1`; null where it is not known. */
+  readonly entity: string | null;
+  /** A raw reading or threshold with its unit, such as `85 °C`; null where it cannot be converted. */
+  readonly reading?: (raw: number) => string | null;
+}
+
+/** `generator` is the address byte of an event record's generator id. null: nothing names it. */
+export type SensorNames = (
+  generator: number,
+  lun: number,
+  sensorNumber: number,
+) => NamedSensor | null;
+
 export interface Bmc {
   /** As given, without user and password: safe to print. */
   readonly url: string;
@@ -212,6 +227,8 @@ export interface Bmc {
   /** Removes every entry. Fails with `changed-while-read` when entries keep coming while it tries. */
   clearLog(): Promise<Result<null, BmcError>>;
   sensors(options?: ReadOptions): Promise<Result<readonly SensorReading[], BmcError>>;
+  /** For events that have a sensor's number only; not of a BMC whose events have names. null: they cannot be read now. */
+  sensorNames?(): Promise<SensorNames | null>;
   fru(options?: ReadOptions): Promise<Result<readonly FruDevice[], BmcError>>;
   power(): Promise<Result<PowerStatus, BmcError>>;
   /** Resolves when the BMC has accepted it; that it happened is seen by `power`. */

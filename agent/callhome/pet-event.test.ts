@@ -5,6 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { eventOf } from "../../bmc/ipmi/event/event-identity.ts";
+import type { NameOf } from "../../bmc/ipmi/event/event-text.ts";
 import { realCrypto } from "../../bmc/ipmi/io/crypto.ts";
 import { decodeRequestMessage } from "../../bmc/ipmi/message.ts";
 import { encodePet, PET_EPOCH_SECONDS, type Pet, specificTrapOf } from "../../bmc/ipmi/pef/pet.ts";
@@ -63,7 +64,7 @@ function datagramOf(pet: Pet, enterprise = [0x2b, 6, 1, 4, 1, 0x98, 0x6f, 1, 1])
 }
 
 function sightingOf(pet: Pet) {
-  const read = readPet(datagramOf(pet), "10.0.0.5", 99, realCrypto.sha256);
+  const read = readPet(datagramOf(pet), { from: "10.0.0.5", nowMs: 99 }, realCrypto.sha256);
   if (!read.ok) throw new Error(describePetRefusal(read.error));
   return read.value;
 }
@@ -104,6 +105,21 @@ describe("a trap of a BMC", () => {
     expect(sightingOf({ ...PET, utcOffsetMinutes: 60 }).event.whenMs).toBe((SECONDS - 3600) * 1000);
   });
 
+  test("has the name of its sensor where it is known, under the same id", () => {
+    const nameOf: NameOf = (_generator, _lun, sensor) =>
+      sensor === PET.sensorNumber ? { name: "DIMM A1", entity: "memory device 1" } : null;
+    const read = readPet(
+      datagramOf(PET),
+      { from: "10.0.0.5", nowMs: 99, nameOf },
+      realCrypto.sha256,
+    );
+    if (!read.ok) throw new Error(describePetRefusal(read.error));
+    const { event } = read.value;
+    expect([event.subject, event.id]).toEqual(["DIMM A1", sightingOf(PET).event.id]);
+    expect(event.text).toContain("DIMM A1");
+    expect(event.record).toBe(sightingOf(PET).event.record);
+  });
+
   test("that is repeated is one event, the next one with the same content is another", () => {
     const book = new EventBook();
     for (const sequence of [7, 7, 8, 7, 8]) book.sight(sightingOf({ ...PET, sequence }).event);
@@ -139,7 +155,7 @@ describe("a trap of a BMC", () => {
 describe("what is no trap of a BMC", () => {
   test("is refused with a reason", () => {
     const refusalOf = (datagram: Uint8Array): string => {
-      const read = readPet(datagram, "10.0.0.5", 0, realCrypto.sha256);
+      const read = readPet(datagram, { from: "10.0.0.5", nowMs: 0 }, realCrypto.sha256);
       return read.ok ? "taken" : describePetRefusal(read.error);
     };
     expect(refusalOf(Uint8Array.of(1, 2, 3))).toContain("SNMP message");

@@ -3,12 +3,13 @@
  *
  * A trap carries what its log record does, but neither the generation of the log nor which of identical records it is; the
  * book finds the event that it belongs to. Its own id holds the sequence number, which a BMC keeps while it repeats a trap
- * and changes for the next event.
+ * and changes for the next event; the name of its sensor is no part of it.
  */
 import type { BmcEvent } from "../../bmc/bmc.ts";
 import type { DecodeError } from "../../bmc/ipmi/decode.ts";
 import { badValue } from "../../bmc/ipmi/decode.ts";
 import { eventOf, keyedEventId, type Sha256 } from "../../bmc/ipmi/event/event-identity.ts";
+import { type NameOf, noNames } from "../../bmc/ipmi/event/event-text.ts";
 import { requestOf } from "../../bmc/ipmi/ipmi.ts";
 import { encodeRequestToBmc } from "../../bmc/ipmi/message.ts";
 import {
@@ -56,11 +57,16 @@ function petOf(datagram: Uint8Array): Result<Pet, PetRefusal> {
   return decodePet(specificTrap, variable.value);
 }
 
-/** `from`: address of the sender, which names the system where the trap has no GUID. */
+export interface PetHearing {
+  /** Address of the sender, which names the system where the trap has no GUID. */
+  readonly from: string;
+  readonly nowMs: number;
+  readonly nameOf?: NameOf;
+}
+
 export function readPet(
   datagram: Uint8Array,
-  from: string,
-  nowMs: number,
+  { from, nowMs, nameOf = noNames }: PetHearing,
   sha256: Sha256,
 ): Result<PetSighting, PetRefusal> {
   const read = petOf(datagram);
@@ -69,7 +75,7 @@ export function readPet(
   const system = pet.guid === NO_GUID ? from : pet.guid;
   const bytes = recordBytesOfPet(pet);
   const sighting = { system, epoch: 0, nth: 0, way: "pet", seenMs: nowMs } as const;
-  const plain = eventOf({ ...sighting, bytes, record: recordOfPet(pet) }, sha256);
+  const plain = eventOf({ ...sighting, bytes, record: recordOfPet(pet) }, sha256, nameOf);
   const key = `pet ${pet.sequence} ${pet.timestamp} ${plain.record}`;
   const texts = petTexts(pet);
   const event: BmcEvent = {

@@ -33,6 +33,7 @@ interface Line {
   readonly event: {
     readonly id: string;
     readonly way: string;
+    readonly subject: string;
     readonly text: string;
     readonly severity: string;
     readonly system: string;
@@ -165,6 +166,9 @@ describe("a BMC", () => {
     expect([first?.kind, second?.kind]).toEqual(["event", "way"]);
     expect([first?.event.way, second?.event.way].sort()).toEqual(["pet", "sel"]);
     expect(second?.id).toBe(first?.event.id);
+    // A trap has a number only, its BMC the name.
+    expect(first?.event.subject).toBe("DIMM A1");
+    expect(second?.event.subject).toBe("DIMM A1");
     // An emulated BMC sends a trap again after three seconds, as long as it is not acknowledged.
     await Bun.sleep(3_500);
     expect(bmc.running.said.filter((line) => line.startsWith("trap sent"))).toHaveLength(1);

@@ -24,6 +24,7 @@ import { hookRoutes } from "./hook-routes.ts";
 import { HookSpool } from "./hook-spool.ts";
 import { HostWatch } from "./host-watch.ts";
 import { type Away, type AwaySettings, openAway } from "./open-away.ts";
+import { PetNames } from "./pet-names.ts";
 import { openPetReceiver, type PetReceiver } from "./pet-receiver.ts";
 import { PushDoors } from "./push-doors.ts";
 
@@ -146,6 +147,7 @@ async function hear(
   settings: CallhomeSettings,
   host: CallhomeHost,
   keeper: EventKeeper,
+  names: PetNames,
 ): Promise<Result<PetReceiver | null, string>> {
   const listen = settings.pet;
   if (listen === null) return ok(null);
@@ -153,6 +155,7 @@ async function hear(
     listen,
     acknowledges: settings.petAcknowledges,
     portOf: (address) => rmcpPortOf(settings.bmcs, address),
+    names,
     keeper,
     log: host.log,
     nowMs: () => realClock().wallMs(),
@@ -182,12 +185,14 @@ export async function openCallhome(
     const why = cause instanceof Error ? cause.message : String(cause);
     return err(`events in ${host.dataFolder} cannot be read: ${why}`);
   }
-  const pet = await hear(settings, host, keeper);
+  let known: readonly BmcWatcher[] = [];
+  const pet = await hear(settings, host, keeper, new PetNames(() => known));
   if (!pet.ok) return pet;
   const doors = new PushDoors(host.hooksOrigin);
   let away: Away | null = null;
   const shared = { keeper, doors, onChange: () => away?.onBmcChange() };
   const watchers = settings.bmcs.map((bmc) => watcherOf(bmc, settings, host, shared));
+  known = watchers;
   const nowMs = (): number => realClock().wallMs();
   const ownSystem = (): string => watchers[0]?.guid ?? `node:${host.id}`;
   const { log, onDefect } = host;

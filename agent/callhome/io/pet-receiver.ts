@@ -4,6 +4,7 @@
  * Anybody can send a datagram under any address: a trap is a hint like any other, nothing is done by it, and what the answer
  * costs is one small datagram to the sender's RMCP port. What is no trap of a BMC is counted, and told once in a while.
  */
+import type { BmcEvent } from "../../../bmc/bmc.ts";
 import { realCrypto } from "../../../bmc/ipmi/io/crypto.ts";
 import { RMCP_PORT } from "../../../bmc/ipmi/rmcp/rmcp.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
@@ -12,6 +13,7 @@ import { type BindError, openDatagrams } from "../../runtime/io/datagrams.ts";
 import type { Log } from "../../runtime/log.ts";
 import { describePetRefusal, readPet } from "../pet-event.ts";
 import type { EventKeeper } from "./event-keeper.ts";
+import type { PetNames } from "./pet-names.ts";
 
 /** The largest trap of the standard is below 300 bytes; SNMP asks for 484. */
 const DATAGRAM_BYTES_MAX = 4_096;
@@ -22,6 +24,7 @@ export interface PetSettings {
   readonly acknowledges: boolean;
   /** RMCP port of the BMC at that address, where it is not 623. */
   readonly portOf: (address: string) => number | null;
+  readonly names: PetNames;
   readonly keeper: EventKeeper;
   readonly log: Log;
   readonly nowMs: () => number;
@@ -58,14 +61,25 @@ export async function openPetReceiver(
 ): Promise<Result<PetReceiver, BindError>> {
   const complaints = new Complaints(settings);
   const { listen, keeper, nowMs } = settings;
+  const named = async (
+    plain: BmcEvent,
+    datagram: Uint8Array,
+    address: string,
+  ): Promise<BmcEvent> => {
+    const names = await settings.names.of(plain.system);
+    if (names === null) return plain;
+    const hearing = { from: address, nowMs: plain.seenMs, nameOf: names };
+    const read = readPet(datagram, hearing, realCrypto.sha256);
+    return read.ok ? read.value.event : plain;
+  };
   const hear = async (datagram: Uint8Array, { address }: Endpoint): Promise<void> => {
-    const read = readPet(datagram, address, nowMs(), realCrypto.sha256);
+    const read = readPet(datagram, { from: address, nowMs: nowMs() }, realCrypto.sha256);
     if (!read.ok) {
       complaints.add(address, describePetRefusal(read.error));
       return;
     }
-    const { event, acknowledgement } = read.value;
-    const taken = await keeper.take(event);
+    const { acknowledgement } = read.value;
+    const taken = await keeper.take(await named(read.value.event, datagram, address));
     // Not acknowledged when it is not kept: the BMC sends it again.
     if (!taken.ok || !settings.acknowledges) return;
     const port = settings.portOf(address) ?? RMCP_PORT;

@@ -5,7 +5,7 @@
  * its readings come from the caller, who has read the SDRs; without them the line says `sensor 0x30` and raw numbers.
  * What belongs to a manufacturer, and what the standard reserves, is shown as numbers and never guessed.
  */
-import type { Severity } from "../../bmc.ts";
+import type { NamedSensor, SensorNames, Severity } from "../../bmc.ts";
 import { generatorOf, type SelRecord, type SystemEventRecord } from "../sel/sel-record.ts";
 import { discreteDetails } from "./event-detail.ts";
 import { EVENT_TYPE, OEM_EVENT_TYPE_MIN } from "./generic-events.ts";
@@ -13,16 +13,7 @@ import { sensorTypeName } from "./sensor-type.ts";
 import { severityOf, stateText } from "./severity.ts";
 
 /** What the SDRs say of a sensor. */
-export interface NamedSensor {
-  readonly name: string;
-  /** Such as `processor 1`; null where it is not known. */
-  readonly entity: string | null;
-  /** A raw reading or threshold with its unit, such as `85 °C`; null where it cannot be converted. */
-  readonly reading?: (raw: number) => string | null;
-}
-
-/** `generator` is the address byte of the record's generator id. null: no SDR names it. */
-export type NameOf = (generator: number, lun: number, sensorNumber: number) => NamedSensor | null;
+export type NameOf = SensorNames;
 
 export interface EventWords {
   readonly category: string;

@@ -182,6 +182,10 @@ export class IpmiBmc implements Bmc {
     return await this.#run(readSensors(sensorsOf(records)), options);
   }
 
+  sensorNames(): Promise<NameOf | null> {
+    return this.#facts.names();
+  }
+
   async fru(options: ReadOptions = {}): Promise<Result<readonly FruDevice[], BmcError>> {
     const sdrs = await this.#facts.sdrs();
     // A BMC without records has its own device still.
