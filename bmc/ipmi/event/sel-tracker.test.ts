@@ -386,5 +386,5 @@ describe("memory", () => {
     log.delete(log.entries.length - 1);
     log.add(2);
     expect(look(log, tracker).fresh.map(({ bytes }) => bytes[11])).toEqual([2]);
-  });
+  }, 60_000);
 });
