@@ -22,6 +22,8 @@ import { type JoinToken, parseJoinToken } from "../join-token.ts";
 export interface TestClock {
   /** Added to the machine's time, as the authority sees it. */
   aheadMs: number;
+  /** The same as the door sees it, whose own certificate TLS judges by the machine's time. */
+  doorAheadMs: number;
 }
 
 export class TestDoor {
@@ -91,16 +93,17 @@ export class TestDoor {
   }
 }
 
-export async function testDoor(cluster = "c1", leafDays = 90): Promise<TestDoor> {
+export async function testDoor(cluster = "c1", leafDays = 90, doorAheadMs = 0): Promise<TestDoor> {
   const root = mkdtempSync(join(tmpdir(), "holdfast-identity-"));
   const folder = authorityFolderOf(join(root, "home"));
-  const clock: TestClock = { aheadMs: 0 };
+  const clock: TestClock = { aheadMs: 0, doorAheadMs };
   const nowMs = (): number => Date.now() + clock.aheadMs;
   await createAuthority(folder, cluster, nowMs());
   const office = openAuthorityOffice(folder, nowMs, leafDays);
   const said: string[] = [];
   const log = { say: (_level: string, text: string) => said.push(text) };
-  const door = await startJoinDoor(office, { hostname: "127.0.0.1", port: 0, log });
+  const at = { hostname: "127.0.0.1", port: 0, nowMs: () => Date.now() + clock.doorAheadMs };
+  const door = await startJoinDoor(office, { ...at, log });
   if (!door.ok) throw new Error(door.error.detail);
   return new TestDoor(root, office, { clock, said, door: door.value });
 }

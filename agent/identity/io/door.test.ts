@@ -4,9 +4,10 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import type { Result } from "../../../core/result.ts";
 import type { Problem } from "../../net/problem.ts";
-import { testDoor } from "../harness/test-door.ts";
+import { testDoor, until } from "../harness/test-door.ts";
 import type { Principal } from "../identity.ts";
 import {
   AUTHORITY_PATH,
@@ -36,6 +37,18 @@ function kindOf(result: Result<unknown, Problem>): string {
 
 function detailOf(result: Result<unknown, Problem>): string {
   return result.ok ? "" : result.error.detail;
+}
+
+/** Of a server, by its fingerprint; while it takes nobody, empty. */
+function certificateOf(address: string): Promise<string> {
+  const [host = "", port] = address.split(":");
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: Number(port), rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerCertificate().fingerprint256);
+      socket.destroy();
+    });
+    socket.on("error", () => resolve(""));
+  });
 }
 
 /** As somebody asks who knows nothing of certificates. */
@@ -332,6 +345,35 @@ describe("the door", () => {
     const opened = await startJoinDoor(office, { hostname: "127.0.0.1", port, log });
     expect(opened.ok ? "open" : opened.error.kind).toBe("in-use");
     await other.close();
+  });
+
+  test("makes itself a new certificate in time, and answers a question that is under way then", async () => {
+    const old = await testDoor("c6", 90, -21 * DAY_MS);
+    const before = await certificateOf(old.address);
+    const half = Promise.withResolvers<void>();
+    const stream = new ReadableStream({
+      start: async (controller) => {
+        controller.enqueue(new TextEncoder().encode('{"id":'));
+        await half.promise;
+        controller.enqueue(new TextEncoder().encode("7}"));
+        controller.close();
+      },
+    });
+    const asked = fetch(`https://${old.address}${JOIN_PATH}`, {
+      ...{ method: "POST", body: stream, tls: { rejectUnauthorized: false } },
+    } as RequestInit);
+    await old.member("n1");
+    old.clock.doorAheadMs = 0;
+    await old.office.rotateClusterKey();
+    await until(
+      async () => !["", before].includes(await certificateOf(old.address)),
+      "a new certificate",
+    );
+    half.resolve();
+    expect(await kindAnswered(await asked)).toBe("400 bad-request");
+    await old.member("n2");
+    expect(old.said).toEqual([]);
+    await old.close();
   });
 
   test("lets nobody ask more often than it may", async () => {

@@ -3,7 +3,8 @@
  * folder. It asks for no client certificate, since who joins has none.
  *
  * Its own certificate names it as nobody else's does (`DOOR_NAME`): whoever stole a node's certificate cannot play the door
- * and collect tokens. It makes that certificate itself, for some days, and a new one when two thirds of them are over.
+ * and collect tokens. It makes that certificate itself, for some days, and a new one when two thirds of them are over. A question
+ * that is under way then is answered all the same; one that comes in that very moment may be reset, and is asked again.
  */
 import { Hono } from "hono";
 import { err, ok, type Result } from "../../../core/result.ts";
@@ -41,6 +42,8 @@ export interface DoorOptions {
   /** 0: one that is free. */
   readonly port: number;
   readonly log: Log;
+  /** By which its own certificate is made, as TLS judges it; the authority's clock, if nothing else is said. */
+  readonly nowMs?: () => number;
 }
 
 export interface JoinDoor {
@@ -134,9 +137,13 @@ class Door implements JoinDoor {
   readonly #options: DoorOptions;
   readonly #app: Hono;
   #server: BunServer | null = null;
+  /** They take nobody new, and answer whom they have. */
+  readonly #older = new Set<BunServer>();
+  #port = 0;
   #authority = 0;
   #madeMs = 0;
   #renewing = false;
+  #isClosed = false;
   readonly #timer: ReturnType<typeof setInterval>;
 
   constructor(office: AuthorityOffice, options: DoorOptions) {
@@ -149,18 +156,18 @@ class Door implements JoinDoor {
   }
 
   get port(): number {
-    return this.#server?.port ?? 0;
+    return this.#port;
   }
 
   async open(port: number): Promise<void> {
     const key = makeKey("tls");
     const { cluster } = this.#office;
-    this.#madeMs = this.#office.nowMs();
-    const times = timesFrom(this.#madeMs, DOOR_DAYS);
+    const madeMs = this.#nowMs();
+    const times = timesFrom(madeMs, DOOR_DAYS);
     const { pair, generation } = this.#office.doorAuthority();
-    this.#authority = generation;
     const { cert } = await issueDoorCertificate(pair, cluster, spkiOf(key), times);
-    await this.#server?.stop(true);
+    if (this.#isClosed) return;
+    if (this.#server !== null) this.#retire(this.#server);
     this.#server = Bun.serve({
       hostname: this.#options.hostname,
       port,
@@ -169,13 +176,29 @@ class Door implements JoinDoor {
       tls: { key: keyPem(key), cert },
       fetch: endRefused((request, server) => this.#app.fetch(request, server)),
     });
+    this.#port = this.#server.port ?? port;
+    // Last: what failed above is tried again.
+    this.#madeMs = madeMs;
+    this.#authority = generation;
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     clearInterval(this.#timer);
     this.desk.close();
-    await this.#server?.stop(true);
+    const servers = [...this.#older, ...(this.#server === null ? [] : [this.#server])];
+    await Promise.all(servers.map((server) => server.stop(true)));
     this.#office.close();
+  }
+
+  #nowMs(): number {
+    return (this.#options.nowMs ?? this.#office.nowMs)();
+  }
+
+  /** Its port is free at once. */
+  #retire(server: BunServer): void {
+    this.#older.add(server);
+    void server.stop(false).then(() => this.#older.delete(server));
   }
 
   /** What fails now is tried again at the next look, well before the certificate ends. */
@@ -184,7 +207,7 @@ class Door implements JoinDoor {
     this.#renewing = true;
     try {
       const isSame = this.#authority === this.#office.doorAuthority().generation;
-      const isYoung = this.#office.nowMs() - this.#madeMs < RENEW_AFTER_MS;
+      const isYoung = this.#nowMs() - this.#madeMs < RENEW_AFTER_MS;
       if (!isSame || !isYoung) await this.open(this.port);
     } catch (cause) {
       this.#options.log.say("fault", `the door cannot renew itself: ${(cause as Error).message}`);
