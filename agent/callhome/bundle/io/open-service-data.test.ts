@@ -114,13 +114,15 @@ describe("a grave event", () => {
     node.begin();
     await node.collect(bmcEvent());
     await until("at the destination", () => destination.store.whole().length === 1);
-    expect(["kept", "delivered"]).toContain(node.list()[0]?.state ?? "");
+    const state = (): string => node.list().at(-1)?.state ?? "";
+    await until("kept", () => ["kept", "delivered"].includes(state()));
     await until("passed on", () => manager.store.whole()[0]?.state === "delivered");
-    expect(existsSync(manager.store.pathOf(manager.store.whole()[0]?.digest ?? ""))).toBe(false);
+    const passedOn = manager.store.pathOf(manager.store.whole()[0]?.digest ?? "");
+    await until("the manager's copy is gone", () => !existsSync(passedOn));
     relay.stop();
     await node.collect(bmcEvent({ id: "3".repeat(64), subject: "DIMM_B1" }));
     await until("around it", () => destination.store.whole().length === 2);
-    expect(node.list().at(-1)?.state).toBe("delivered");
+    await until("delivered", () => state() === "delivered");
   }, 30_000);
 
   test("goes through a peer where there is no other way, and peers do not pass it round", async () => {
