@@ -45,6 +45,7 @@ const RETRY_AFTER_MS_MAX = 300_000;
 const NEVER_STOOD: ReadonlyMap<string, string> = new Map([
   ["ConnectionRefused", "nothing listens there"],
   ["ECONNREFUSED", "nothing listens there"],
+  ["ECONNREFUSED", "nothing listens there"],
   ["FailedToOpenSocket", "there is no way to it"],
   ["ENOTFOUND", "its name is not known"],
   ["EAI_AGAIN", "its name cannot be looked up now"],
