@@ -44,6 +44,7 @@ export interface SceneOptions {
 export type ServiceRole = Extract<PrincipalRole, "agent" | "manager" | "destination">;
 
 const START_WITHIN_MS = 20_000;
+const STORM_AT_ONCE = 50;
 
 export class Service {
   readonly name: string;
@@ -225,6 +226,30 @@ export class CallhomeScene {
       const events = JSON.stringify(await this.events(agent));
       throw new Error(`${String(cause)}\n${events}\n${agent.log()}`);
     }
+  }
+
+  /** Errors of one component by the agent's hooks, each another event; all are on disk when it is over. In the clear only. */
+  async storm(agent: Service, count: number): Promise<void> {
+    const hook = async (n: number): Promise<void> => {
+      const answer = await fetch(`http://${agent.at}/v1/hooks/event`, {
+        method: "POST",
+        body: JSON.stringify({
+          ...{ severity: "critical", category: "memory", subject: "DIMM A1", key: `e${n}` },
+          text: `corrected error ${n}`,
+        }),
+      });
+      if (answer.status !== 202) throw new Error(`hook ${n}: ${answer.status}`);
+    };
+    for (let from = 0; from < count; from += STORM_AT_ONCE) {
+      const length = Math.min(STORM_AT_ONCE, count - from);
+      await Promise.all(Array.from({ length }, (_, n) => hook(from + n)));
+    }
+  }
+
+  /** Events that the destination has filed, over all tickets. */
+  async eventCount(destination: Service): Promise<number> {
+    const tickets = await this.tickets(destination);
+    return tickets.reduce((sum, { eventCount }) => sum + eventCount, 0);
   }
 
   steps(agent: Service, id: string): Promise<{ readonly steps: readonly CallStep[] } | null> {
