@@ -1,17 +1,26 @@
 /**
- * What call home keeps: acknowledged events over SIGKILLs with torn writes, and a storm of one component. No times: how much was
- * tried without a loss, and how many tickets came of it.
+ * What call home keeps: acknowledged events over SIGKILLs with torn writes, over a long outage in the simulator, and a storm of one
+ * component. No times: how much was tried without a loss, and how many tickets came of it.
  *
  * A loss ends the run with the line that replays it. `test/e2e/callhome-crash/trials.ts` makes as many kills as it is told.
  */
+
+import { assert } from "../core/assert.ts";
 import { runTrials } from "../test/e2e/callhome-crash/trials.ts";
 import { CallhomeScene } from "../test/e2e/test-callhome.ts";
 import { until } from "../test/e2e/test-cluster.ts";
+import { World } from "../test/sim/callhome/world.ts";
 import type { Measurement } from "./bench.ts";
 
 const KILLS = 500;
 const KILLS_MUST = 10_000;
 const KILLS_AIM = 100_000;
+const DAY_MS = 86_400_000;
+const OUTAGE_DAYS = 30;
+const OUTAGE_EVENTS = 100_000;
+const OUTAGE_SETTLE_MS = 360_000;
+/** Streams are open, beats have come. */
+const READY_MS = 2_500;
 const STORM = 1_000;
 const STORM_WITHIN_MS = 60_000;
 
@@ -52,6 +61,34 @@ async function storm(): Promise<Measurement> {
   }
 }
 
+/** No manager, no destination, no peer; events come all the while. Then everything is back. */
+function outage(): Measurement {
+  const outageMs = OUTAGE_DAYS * DAY_MS;
+  const world = new World({
+    ...{ seed: 7, nodes: [true], managerCount: 1, streamAgainMs: 60_000 },
+    timing: { silenceMs: Number.POSITIVE_INFINITY },
+  });
+  world.runMs(READY_MS);
+  world.manager.kill();
+  world.wire.cutBoth("n1", "d");
+  for (let index = 0; index < OUTAGE_EVENTS; index++) {
+    world.time.after((index / OUTAGE_EVENTS) * outageMs, () => world.node.raise(2));
+  }
+  world.runMs(outageMs + 1_000);
+  const keptCount = world.node.openCount;
+  world.wire.healAll();
+  const settledMs = world.settleMs(OUTAGE_SETTLE_MS);
+  assert(keptCount === OUTAGE_EVENTS, `${keptCount} events are kept`);
+  assert(settledMs !== null && world.node.openCount === 0, "some events are not delivered");
+  return {
+    ...{ bench: "callhome-outage", ours: OUTAGE_DAYS, peer: null, peerName: null, unit: "days" },
+    what: `an outage of every way in the simulator, ${OUTAGE_EVENTS} events, none lost`,
+    ...{ spread: null, runs: 1 },
+    goal: { of: "ours", better: "higher", must: 7, aim: 30 },
+    note: `all delivered ${Math.round(settledMs / 1_000)} s after its end, ${world.referee.duplicates} of them twice`,
+  };
+}
+
 export async function run(): Promise<readonly Measurement[]> {
-  return [await storm(), await kills()];
+  return [outage(), await storm(), await kills()];
 }
